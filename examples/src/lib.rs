@@ -65,6 +65,9 @@ mod documents {
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
 
+    #[doc = include_str!("../../docs/drill.md")]
+    struct Drill;
+
     #[doc = include_str!("../../docs/development-orchestrator.md")]
     struct DevelopmentOrchestrator;
 

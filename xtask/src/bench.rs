@@ -25,11 +25,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let mut steps = Steps::begin();
     let build = ["build", "--profile", profile, "--package", "e2e", "--example", "bench"];
     steps.program("benchmark: build", &mut workspace.cargo(build))?;
+    if needs(&options, &["dev"]) {
+        // By itself, so that it has the features with which it is distributed.
+        let build = ["build", "--profile", profile, "--package", "avtomatika"];
+        steps.program("benchmark: build the command line", &mut workspace.cargo(build))?;
+    }
     // Cargo names one directory differently from its profile.
     let folder = if profile == "dev" { "debug" } else { profile };
     let mut benchmark = std::process::Command::new(workspace.target().join(folder).join("examples/bench"));
     benchmark.current_dir(workspace.root()).args(&options);
-    if needs_python(&options) {
+    if needs(&options, &PYTHON) {
         for argument in interpreters(&mut steps, workspace, profile)? {
             benchmark.arg(argument);
         }
@@ -52,11 +57,11 @@ fn profile(arguments: &[String]) -> Result<(&str, Vec<&str>)> {
     Ok((profile, options))
 }
 
-/// Whether the options choose a scenario that needs Python: by name, or by no name.
-fn needs_python(options: &[&str]) -> bool {
-    let chosen = |pair: &[&str]| (pair[0] == "--only").then_some(PYTHON.contains(&pair[1]));
+/// Whether the options choose one of these scenarios: by name, or by no name.
+fn needs(options: &[&str], scenarios: &[&str]) -> bool {
+    let chosen = |pair: &[&str]| (pair[0] == "--only").then_some(scenarios.contains(&pair[1]));
     let mut only = options.windows(2).filter_map(chosen).peekable();
-    only.peek().is_none() || only.any(|is_python| is_python)
+    only.peek().is_none() || only.any(|is_one| is_one)
 }
 
 /// Installs our package for each version of Python, and the existing ones. Returns the options that name them.
@@ -124,9 +129,9 @@ mod tests {
 
     #[test]
     fn python_is_needed_by_some_scenarios() {
-        assert!(needs_python(&[]) && needs_python(&["--quick"]));
-        assert!(needs_python(&["--only", "log", "--only", "python"]));
-        assert!(needs_python(&["--only", "idle"]));
-        assert!(!needs_python(&["--quick", "--only", "log"]));
+        assert!(needs(&[], &PYTHON) && needs(&["--quick"], &PYTHON));
+        assert!(needs(&["--only", "log", "--only", "python"], &PYTHON));
+        assert!(needs(&["--only", "idle"], &PYTHON));
+        assert!(!needs(&["--quick", "--only", "log"], &PYTHON));
     }
 }

@@ -11,8 +11,8 @@ pub(crate) fn run(workspace: &Workspace, filters: &[String]) -> Result {
     let mut steps = Steps::begin();
     thread::scope(|scope| {
         let setup = scope.spawn(|| peers::install(workspace));
-        let arguments = ["build", "--example", "conformance_worker"];
-        steps.program("worker program", &mut workspace.cargo(arguments))?;
+        let arguments = ["build", "--example", "conformance_worker", "--bin", "avtomatika"];
+        steps.program("worker program, command line", &mut workspace.cargo(arguments))?;
         let installed = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
         steps.step("peers", "cargo xtask setup", installed)
     })?;

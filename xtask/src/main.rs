@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod browser;
 mod check;
 mod checks;
 mod counts;
@@ -13,11 +14,13 @@ mod package;
 mod peers;
 mod python;
 mod redis;
+mod registry;
 mod setup;
 mod steps;
 mod test;
 mod user;
 mod valgrind;
+mod vendor;
 mod verify;
 mod workspace;
 
@@ -36,11 +39,12 @@ Commands:
   e2e [FILTER…]              Run the worker against the real orchestrators
   check                      Check the rules of the workspace that cargo does not check; takes a second
   python [ARGUMENT…]         Build, check and test the Python package; arguments are passed to pytest
-  setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`
+  setup                      Install the real orchestrators, an S3 and Python's tools into `target/venvs`, and a browser
+  vendor                     Compare the libraries of the page with those of the npm registry
   bench [OPTION…]            Run all benchmarks, and write `docs/benchmarks.md`:
     --quick                    fewer rounds, tasks and numbers of slots: 3 minutes instead of 15
     --only SCENARIO            print one of the scenarios, without writing the report; may be repeated: throughput, log,
-                               outbox, latency, start, idle, busy, growth, million, files, python
+                               outbox, latency, start, idle, busy, growth, million, files, dev, python
     --rounds N, --tasks N, --slots 1,10,100
                                rounds, tasks of a client in a round, numbers of slots
     --mib N, --objects N       the size of the large object and the number of small ones of `files`
@@ -70,6 +74,7 @@ fn run(verb: &str, arguments: &[String]) -> Result {
         "check" => expect_none(arguments).and_then(|()| check::run(&Workspace::load()?)),
         "python" => package::run(&Workspace::load()?, arguments),
         "setup" => expect_none(arguments).and_then(|()| setup::run(&Workspace::load()?)),
+        "vendor" => expect_none(arguments).and_then(|()| vendor::run(&Workspace::load()?)),
         "bench" => bench::run(&Workspace::load()?, arguments),
         "counts" => counts::run(&Workspace::load()?, arguments),
         "help" | "-h" | "--help" => {

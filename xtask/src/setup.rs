@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: installs the tools of the tests that cargo does not install.
 
+use crate::browser;
 use crate::environment;
 use crate::failure::Result;
 use crate::package;
@@ -15,6 +16,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     environments.push(package::environment(workspace)?);
     steps.step("peers and Python's tools", "cargo xtask setup", || {
         redis::install()?;
+        browser::install(workspace)?;
         environment::install(workspace, &environments)
     })
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::process::Command;
 use std::thread;
 
+use crate::browser;
 use crate::checks;
 use crate::counts;
 use crate::environment::{self, Environment};
@@ -24,7 +25,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     thread::scope(|scope| {
         let install = || {
             // Where one of them cannot be installed, what needs it is skipped and named.
-            let installed = Installed { redis: redis::install(), valgrind: valgrind::install() };
+            let installed = Installed {
+                redis: redis::install(),
+                browser: browser::install(workspace),
+                valgrind: valgrind::install(),
+            };
             environment::install(workspace, environments).map(|()| installed)
         };
         let setup = options.e2e.then(|| scope.spawn(install));
@@ -34,14 +39,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             verify::cargo(&mut steps, workspace)?;
         }
         build(&mut steps, workspace, options)?;
-        let mut has_redis = true;
+        let mut without = Without::default();
         let mut valgrind = Err(Failure::new("it needs Valgrind, Python and the network: cargo xtask counts"));
         if let Some(setup) = setup {
             let joined = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
             let installed = steps.step("peers and Python's tools", "cargo xtask setup", joined)?;
             if let Err(problem) = installed.redis {
                 steps.skip("orchestrators that share a Redis", &problem.to_string());
-                has_redis = false;
+                without.redis = true;
+            }
+            if let Err(problem) = installed.browser {
+                steps.skip("the page in a browser", &problem.to_string());
+                without.browser = true;
             }
             valgrind = installed.valgrind;
         }
@@ -49,7 +58,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         let aside = steps.aside();
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
-        let tested = steps.program("tests", &mut tests(workspace, options, has_redis));
+        let tested = steps.program("tests", &mut tests(workspace, options, without));
         let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
         // Not beside the tests: it keeps both cores busy, and tests have limits of time.
         let counts = instruction_counts(&mut steps, workspace, options, valgrind);
@@ -131,21 +140,27 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-fn tests(workspace: &Workspace, options: &Options<'_>, has_redis: bool) -> Command {
+fn tests(workspace: &Workspace, options: &Options<'_>, without: Without) -> Command {
     let with_redis = "shared::";
     if workspace.has_cargo("nextest") {
         let mut command = workspace.cargo(["nextest", "run", "--binaries-metadata"]);
         command.arg(workspace.nextest_binaries()).args(&options.filters);
-        if !has_redis {
-            command.args(["-E", &format!("not (package(e2e) & test(/^{with_redis}/))")]);
+        let redis = without.redis.then(|| format!("not (package(e2e) & test(/^{with_redis}/))"));
+        let browser = without.browser.then(|| "not package(page-tests)".to_owned());
+        let left: Vec<String> = redis.into_iter().chain(browser).collect();
+        if !left.is_empty() {
+            command.args(["-E", &left.join(" & ")]);
         }
         return command;
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     // The same number of threads as in `.config/nextest.toml`: tests mostly wait.
+    if without.browser && options.e2e {
+        command.args(["--exclude", "page-tests"]);
+    }
     command.args(options.excluded()).args(["--", "--test-threads=6"]).args(&options.filters);
-    if !has_redis {
+    if without.redis {
         command.args(["--skip", with_redis]);
     }
     command
@@ -154,7 +169,15 @@ fn tests(workspace: &Workspace, options: &Options<'_>, has_redis: bool) -> Comma
 /// The installations that the command can do without.
 struct Installed {
     redis: Result,
+    browser: Result,
     valgrind: Result,
+}
+
+/// What is not there, so that the tests with it are left out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Without {
+    redis: bool,
+    browser: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -176,7 +199,7 @@ impl<'a> Options<'a> {
 
     /// Returns the arguments that exclude packages.
     fn excluded(&self) -> &[&'static str] {
-        if self.e2e { &[] } else { &["--exclude", "e2e"] }
+        if self.e2e { &[] } else { &["--exclude", "e2e", "--exclude", "page-tests"] }
     }
 
     fn parse(arguments: &'a [String]) -> Result<Self> {

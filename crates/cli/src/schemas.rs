@@ -1,11 +1,12 @@
 //! The JSON Schemas of what commands print with `--json`.
 
 /// Each command that prints JSON, with its schema.
-const SCHEMAS: [(&str, &str); 11] = [
+const SCHEMAS: [(&str, &str); 12] = [
     ("cancel", include_str!("../schemas/cancel.json")),
     ("config", include_str!("../schemas/config.json")),
     ("demo", include_str!("../schemas/demo.json")),
     ("dev", include_str!("../schemas/dev.json")),
+    ("drill", include_str!("../schemas/drill.json")),
     ("logs", include_str!("../schemas/logs.json")),
     ("retry", include_str!("../schemas/retry.json")),
     ("submit", include_str!("../schemas/submit.json")),

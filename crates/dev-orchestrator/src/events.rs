@@ -95,6 +95,8 @@ pub enum Event {
         task_id: Option<TaskId>,
         /// The worker, as far as it is known.
         worker_id: Option<WorkerId>,
+        /// Whether it was the result; else it was the delivery.
+        is_result: bool,
     },
     /// The verdict on a fault was made.
     FaultJudged {

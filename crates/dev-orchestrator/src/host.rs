@@ -20,9 +20,7 @@ impl OwnNames {
 
     /// Checks that a request is for one of the names. The error says what is wrong.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
-        // A value that is no text is no name of ours either.
-        let named = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or("\u{fffd}"));
-        let hosts: Vec<&str> = named.chain(uri.authority().map(Authority::as_str)).collect();
+        let hosts = hosts(uri, headers);
         if hosts.is_empty() {
             return Err("the header `Host` is missing".to_owned());
         }
@@ -51,6 +49,21 @@ impl OwnNames {
         }
     }
 
+    /// Checks that something that lasts is not asked for by a page of another site, also by one whose requests have no
+    /// `Origin`, such as those of pictures: it could not read the answer, but use up what there is a limited number of.
+    pub(crate) fn check_site(&self, headers: &HeaderMap) -> Result<(), String> {
+        self.check_origin(headers)?;
+        // `none` is a person who typed the address.
+        let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+        match headers.get_all("sec-fetch-site").iter().find(|site| !is_own(site)) {
+            None => Ok(()),
+            Some(site) => Err(format!(
+                "`Sec-Fetch-Site` is `{}`, expected `same-origin`: this is for the page of this server",
+                crate::text::cut(site.to_str().unwrap_or("not a text"), 100)
+            )),
+        }
+    }
+
     /// Whether an origin is this server, as it was called in this request, or by another of its names. Another port is
     /// another site: the page of another program on this machine.
     fn is_own_origin(&self, origin: &HeaderValue, host: Option<&str>) -> bool {
@@ -73,6 +86,27 @@ impl OwnNames {
         name.eq_ignore_ascii_case("localhost")
             || self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether a request is for this machine by a name that means something on this machine only.
+pub(crate) fn is_for_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let hosts = hosts(uri, headers);
+    !hosts.is_empty()
+        && hosts.into_iter().all(|host| {
+            let name = without_port(host);
+            let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            address.map_or_else(
+                |_| name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+                |address| address.is_loopback(),
+            )
+        })
+}
+
+/// Returns the names that a request is for.
+fn hosts<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Vec<&'a str> {
+    // A value that is no text is no name of ours either.
+    let named = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    named.chain(uri.authority().map(Authority::as_str)).collect()
 }
 
 fn without_port(host: &str) -> &str {

@@ -1,6 +1,7 @@
 //! The shared state: the pure [`Jobs`], with the clock, the open polls, the feeds and the waiting callers.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -52,6 +53,8 @@ pub(crate) struct Hub {
     pub(crate) faults: Arc<Faults>,
     /// Keeps all changes, if anything is kept.
     pub(crate) keeper: Option<Keeper>,
+    /// Whether no token of a worker is accepted.
+    pub(crate) tokens_suspended: Arc<AtomicBool>,
     /// Signals that the next timed action is due earlier than before.
     sooner: Notify,
     state: Mutex<State>,
@@ -109,6 +112,7 @@ impl Hub {
             wire: Wire::new(&settings),
             faults: Arc::new(faults),
             keeper,
+            tokens_suspended: Arc::default(),
             sooner: Notify::new(),
             state: Mutex::new(state),
             settings,
@@ -130,7 +134,7 @@ impl Hub {
     }
 
     pub(crate) fn submit(&self, task: NewTask) -> Result<Submitted, Error> {
-        let task = task.check(self.settings.task_timeout)?;
+        let task = task.check(&self.settings)?;
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }
@@ -139,7 +143,7 @@ impl Hub {
 
     /// Submits the same task several times: all of them, or none.
     pub(crate) fn submit_many(&self, task: NewTask, count: usize) -> Result<Vec<Submitted>, Error> {
-        let task = task.check(self.settings.task_timeout)?;
+        let task = task.check(&self.settings)?;
         if self.stop.is_cancelled() {
             return Err(Error::ShutDown);
         }

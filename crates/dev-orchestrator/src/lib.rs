@@ -114,7 +114,8 @@
 //! another site only with the permission of that site; that is never given, and a request with the `Origin` of another
 //! site changes nothing. `Host` must be `localhost`, a loopback address, the address the orchestrator listens on, or a
 //! name given to [`Settings::with_allowed_host`]; this holds for the page and the local S3, too. Workers that know the
-//! token ([`Settings::with_token`]) may use any name.
+//! token ([`Settings::with_token`]) may use any name. `GET /api/health` tells programs on this machine the variables of a
+//! worker, the token and the storage's keys among them.
 //!
 //! # Logs
 //!
@@ -122,7 +123,8 @@
 //! [`DevOrchestrator::log_line`] takes the lines that a worker has written. Any worker can send its log records with
 //! OpenTelemetry over HTTP to `/v1/logs` (JSON or protobuf, also compressed with gzip); a record belongs to the task in
 //! its attribute `task_id`, or that of its resource, else to the task of the span around it, which is sent to
-//! `/v1/traces`. Lines of no task are kept for their worker.
+//! `/v1/traces`. Lines of no task are kept for their worker. A message has at most 10,000 records; two are read at the
+//! same time.
 //!
 //! # Differences from the real orchestrators
 //!
@@ -134,21 +136,32 @@
 //! | `?timeout=` of a poll | obeyed, up to [`Settings::with_poll_hold`] | ignored |
 //! | `deadline` of a task | always sent; an integer unless the timeout is a fraction | a float, if a timeout was given |
 //! | a running task is cancelled | told at once over the websocket; named in the answer to the next heartbeat | over the websocket, if a heartbeat announced it; named only if its job id is in `current_tasks` |
+//! | a wrong token | 401 | 403 |
 //! | messages without a signature | accepted, since older SDKs do not sign | refused |
 //! | limits of requests per minute | none | 60 polls, 120 heartbeats |
-//! | a status other than `success` and `failure` | the task is finished | the blueprint decides |
-//! | short-lived tokens, blueprints | not supported | supported |
+//! | a status other than `success` and `failure` | the task is finished; in a job, the blueprint decides | the blueprint decides |
+//! | short-lived tokens | not supported | supported |
+//!
+//! [`Settings::with_imitation`] does to workers what one of the real orchestrators does, where it differs.
 //!
 //! A worker gets a task if its last heartbeat had the `status` `idle` and the name of the task in `available_skills`
 //! (or `supported_tasks`). Before the first heartbeat, and if a heartbeat has neither list, its registration counts.
 //! The tasks of a worker that dies are retried when the worker has been silent for too long, or, if it comes back under
 //! the same name, when their timeout is over.
 //!
+//! # Jobs of several steps
+//!
+//! A [`Blueprint`] is a small state machine whose states run tasks; [`NewTask::job`], or `{"job": NAME}` instead of `type`
+//! in a submission, starts a job of one. It keeps its job id; each try of each step has a task id. The status of a result
+//! decides which state follows; a failure that may pass is tried again within its state first. `GET /api/blueprints` lists
+//! the blueprints.
+//!
 //! # The wire log
 //!
 //! `GET /api/wire` shows the last 10,000 exchanges with workers, frames of websockets included, each when it has ended:
-//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept,
-//! within 64 MiB in all; older bodies are `null`. Tokens, passwords and keys in headers, queries and members of JSON are
+//! with `after=n` those that follow the number `n`, otherwise the last ones. The first 64 KiB of each body are kept, also
+//! of one that was refused, and everything within 64 MiB; older bodies are `null`, and exchanges with very large headers
+//! may be fewer. Tokens, passwords and keys in headers, queries and members of JSON are
 //! shown as `***`, and so are the token and the storage's keys wherever they stand. `format=har` is an archive that the
 //! developer tools of browsers open.
 //!
@@ -183,7 +196,7 @@
 //! connections, and 4,096 events for a [`Feed`] that is not read. A request that submits tasks has at most 16 MiB, a
 //! worker's request at most 1 MiB; of those above 1 MiB, 8 are read at the same time. Of the log, 10,000
 //! lines of each task and worker are kept, of at most 8 KiB each and 64 MiB in all; of the events for browsers the last
-//! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB of bodies.
+//! 10,000, 64 MiB at most. There are at most 256 readers of events. The wire log has 64 MiB.
 //!
 //! # Keeping the state
 //!
@@ -203,6 +216,7 @@
 #![deny(missing_docs)]
 
 mod auth;
+mod blueprint;
 mod clock;
 mod connections;
 mod error;
@@ -210,6 +224,7 @@ mod events;
 mod faults;
 mod host;
 mod hub;
+mod imitate;
 mod jobs;
 mod literal;
 mod live;
@@ -234,13 +249,17 @@ mod text;
 mod view;
 mod wire;
 
+pub use blueprint::{Blueprint, BlueprintError};
 pub use error::Error;
 pub use events::{Event, Feed};
 pub use faults::{Fault, FaultState, FaultSwitch, FaultVerdict, UnknownFault};
+pub use imitate::{Imitation, UnknownImitation};
 pub use logs::LogSource;
 pub use persist::{SetAside, State, StateError};
 pub use s3::{LocalS3, S3Settings};
 pub use server::{DevOrchestrator, serve};
 pub use settings::Settings;
 pub use task::{Cancellation, NewTask, Submitted};
-pub use view::{Machine, Slots, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView};
+pub use view::{
+    JobView, Machine, SkillView, Slots, StepView, TaskStatus, TaskView, TryView, UnknownStatus, WorkerView,
+};

@@ -37,6 +37,12 @@ impl Peer {
         }
     }
 
+    /// Whether the other end is a program on this machine.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        let address = self.0.peer_addr().ok().and_then(|address| address.as_socket());
+        address.is_some_and(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// Makes the end of the connection a reset, which also discards what is not sent yet.
     pub(crate) fn reset_on_close(&self) {
         if let Err(error) = self.0.set_linger(Some(Duration::ZERO)) {

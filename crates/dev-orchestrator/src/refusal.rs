@@ -1,5 +1,6 @@
 //! Answers to requests that are refused.
 
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -28,10 +29,30 @@ impl Refusal {
     }
 }
 
+/// Refuses a number that is not from 1 to `most`.
+pub(crate) fn limited(name: &str, number: usize, most: usize) -> Result<usize, Refusal> {
+    if (1..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(Refusal::bad_request(format!("`{name}` is `{number}`, expected a number from 1 to {most}")))
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         tracing::debug!(status = self.status.as_u16(), error = %self.text, "request refused");
         json(self.status, &serde_json::json!({ "error": self.text }))
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
+        Self::bad_request(error.body_text())
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(error: PathRejection) -> Self {
+        Self::bad_request(error.body_text())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use crate::persist::{Opened, State};
 use crate::s3::LocalS3;
 use crate::settings::Settings;
 use crate::task::{Cancellation, NewTask, Submitted};
-use crate::view::{TaskView, WorkerView};
+use crate::view::{SkillView, TaskView, WorkerView};
 use crate::{connections, live, routes};
 
 /// A running orchestrator. Dropping it ends it without waiting; [`shutdown`](Self::shutdown) waits for the end.
@@ -64,8 +65,7 @@ impl DevOrchestrator {
         let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone(), kept);
         let storage = storage.map(open).transpose()?;
         let tasks = TaskTracker::new();
-        let router =
-            routes::router(hub.clone(), address, tasks.clone(), storage.as_ref().map(LocalS3::files));
+        let router = routes::router(hub.clone(), address, tasks.clone(), storage.as_ref());
         let time = hub.clone();
         tasks.spawn(async move { time.keep_time().await });
         let changes = hub.clone();
@@ -145,6 +145,17 @@ impl DevOrchestrator {
     /// Returns the workers that are registered and not silent, in order of their ids.
     pub fn workers(&self) -> Vec<WorkerView> {
         self.hub.inspect(Jobs::workers)
+    }
+
+    /// Returns the tasks that workers have registered since the start, in order of their names.
+    pub fn skills(&self) -> Vec<SkillView> {
+        self.hub.inspect(|jobs, _| jobs.store().skills())
+    }
+
+    /// Answers every request of a worker with 401, as if its token had expired, or accepts tokens again. Open websockets
+    /// stay open.
+    pub fn suspend_tokens(&self, suspended: bool) {
+        self.hub.tokens_suspended.store(suspended, Ordering::Relaxed);
     }
 
     /// Switches a fault on or off. Changing the values of a fault that is on continues its run.

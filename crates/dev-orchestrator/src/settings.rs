@@ -1,9 +1,12 @@
 //! The settings of an orchestrator.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::blueprint::Blueprint;
+use crate::imitate::Imitation;
 use crate::persist::State;
 use crate::s3::S3Settings;
 
@@ -30,6 +33,9 @@ pub struct Settings {
     pub(crate) memory_limit: usize,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) storage: Option<S3Settings>,
+    pub(crate) imitation: Option<Imitation>,
+    /// By their names.
+    pub(crate) blueprints: BTreeMap<String, Blueprint>,
     pub(crate) state: Option<State>,
 }
 
@@ -51,6 +57,8 @@ impl Settings {
             memory_limit: 512 * 1024 * 1024,
             allowed_hosts: Vec::new(),
             storage: Some(S3Settings::new()),
+            imitation: None,
+            blueprints: BTreeMap::new(),
             state: None,
         }
     }
@@ -163,6 +171,24 @@ impl Settings {
         self
     }
 
+    /// Imitates a real orchestrator where it treats workers in another way: tasks are given up when no worker is idle,
+    /// abandoned polls lose tasks, requests are limited. The worker TTL becomes 120 s, as there. By default nothing is
+    /// imitated.
+    #[must_use]
+    pub fn with_imitation(mut self, imitation: Imitation) -> Self {
+        self.imitation = Some(imitation);
+        self.worker_ttl = Duration::from_secs(120);
+        self
+    }
+
+    /// Adds a blueprint, of which jobs can be submitted: see [`NewTask::job`](crate::NewTask::job). It replaces one with
+    /// the same name.
+    #[must_use]
+    pub fn with_blueprint(mut self, blueprint: Blueprint) -> Self {
+        self.blueprints.insert(blueprint.name().to_owned(), blueprint);
+        self
+    }
+
     /// Keeps the state in a directory, and goes on with what is in it. Default: everything is in memory, and lost at the
     /// end.
     ///
@@ -209,6 +235,8 @@ impl fmt::Debug for Settings {
             .field("memory_limit", &self.memory_limit)
             .field("allowed_hosts", &self.allowed_hosts)
             .field("storage", &self.storage)
+            .field("imitation", &self.imitation)
+            .field("blueprints", &self.blueprints.keys())
             .field("state", &self.state)
             .finish()
     }

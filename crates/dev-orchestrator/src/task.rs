@@ -7,12 +7,14 @@ use rxon::{JobId, TaskId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::blueprint::{Blueprint, Course};
 use crate::error::Error;
+use crate::settings::Settings;
 
 /// The longest timeout of a task: a year.
 const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A task to submit. It is checked when it is submitted.
+/// A task to submit, or a job of a blueprint. It is checked when it is submitted.
 ///
 /// ```
 /// # use avtomatika_dev::NewTask;
@@ -20,11 +22,19 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// ```
 #[derive(Debug, Clone)]
 pub struct NewTask {
-    name: String,
+    what: What,
     /// The parameters; `None` stands for `{}`.
     params: Result<Option<Box<RawValue>>, String>,
     priority: f64,
     timeout: Option<Duration>,
+}
+
+/// What is submitted, by its name.
+#[derive(Debug, Clone)]
+enum What {
+    Task(String),
+    /// A job of this blueprint.
+    Job(String),
 }
 
 /// The ids of a new task.
@@ -61,12 +71,24 @@ pub(crate) struct CheckedTask {
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
+    /// The course of a job of a blueprint, of which this is the first step.
+    pub(crate) course: Option<Course>,
 }
 
 impl NewTask {
     /// A task with this name, with parameters `{}` and priority 0.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), params: Ok(None), priority: 0.0, timeout: None }
+        Self::of(What::Task(name.into()))
+    }
+
+    /// A job of the blueprint with this name, with parameters `{}` and priority 0. Priority and time limit hold for the
+    /// task of each step.
+    pub fn job(blueprint: impl Into<String>) -> Self {
+        Self::of(What::Job(blueprint.into()))
+    }
+
+    fn of(what: What) -> Self {
+        Self { what, params: Ok(None), priority: 0.0, timeout: None }
     }
 
     /// Sets the parameters: any value that serialises as a JSON object.
@@ -97,9 +119,7 @@ impl NewTask {
         self
     }
 
-    pub(crate) fn check(self, default_timeout: Duration) -> Result<CheckedTask, Error> {
-        let name = rxon::TaskName::new(&self.name)
-            .map_err(|error| Error::InvalidTask(format!("`type` of the task: {error}")))?;
+    pub(crate) fn check(self, settings: &Settings) -> Result<CheckedTask, Error> {
         let params =
             self.params.map_err(|error| Error::InvalidTask(format!("`params` are not JSON: {error}")))?;
         let params = params.unwrap_or_else(|| RawValue::from_string("{}".to_owned()).expect("`{}` is JSON"));
@@ -110,12 +130,57 @@ impl NewTask {
                 self.priority
             )));
         }
-        let timeout = self.timeout.unwrap_or(default_timeout).min(MAX_TIMEOUT);
+        let timeout = self.timeout.unwrap_or(settings.task_timeout).min(MAX_TIMEOUT);
         if timeout.is_zero() {
             return Err(Error::InvalidTask("`timeout` is 0, expected a time above 0".to_owned()));
         }
-        Ok(CheckedTask { name, params: params.into(), priority: self.priority, timeout })
+        let priority = self.priority;
+        match self.what {
+            What::Task(name) => {
+                let name = rxon::TaskName::new(&name)
+                    .map_err(|error| Error::InvalidTask(format!("`type` of the task: {error}")))?;
+                Ok(CheckedTask { name, params: params.into(), priority, timeout, course: None })
+            }
+            What::Job(name) => {
+                let blueprint = blueprint(settings, &name)?;
+                CheckedTask::first_step(blueprint, &params, priority, timeout)
+            }
+        }
     }
+}
+
+impl CheckedTask {
+    /// Returns the first step of a job.
+    pub(crate) fn first_step(
+        blueprint: &Blueprint,
+        params: &RawValue,
+        priority: f64,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let (course, step) = Course::begin(blueprint, params).map_err(Error::InvalidTask)?;
+        Ok(Self { name: step.name, params: step.params, priority, timeout, course: Some(course) })
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.params.get().len() + self.course.as_ref().map_or(0, Course::weight)
+    }
+}
+
+/// Returns a blueprint by its name.
+pub(crate) fn blueprint<'a>(settings: &'a Settings, name: &str) -> Result<&'a Blueprint, Error> {
+    settings.blueprints.get(name).ok_or_else(|| {
+        let known: Vec<String> = settings.blueprints.keys().map(|name| format!("`{name}`")).collect();
+        let name = crate::text::cut(name, 200);
+        Error::InvalidTask(if known.is_empty() {
+            format!("`job` is `{name}`, but the server has no blueprints: start it with `--blueprint FILE`")
+        } else {
+            format!(
+                "`job` is `{name}`, but the server has no such blueprint, expected {}",
+                known.join(" or ")
+            )
+        })
+    })
 }
 
 /// Checks that parameters are an object.

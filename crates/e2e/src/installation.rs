@@ -29,11 +29,20 @@ fn python_of(environment: &str) -> PathBuf {
     }
 }
 
+/// Returns the path of the program `avtomatika`.
+///
+/// # Panics
+/// When it is not built.
+pub(crate) fn command_line() -> PathBuf {
+    beside_this_program("avtomatika")
+        .expect("the command line is not built; run `cargo build --bin avtomatika`")
+}
+
 /// Returns the path of the program in `CONFORMANCE_WORKER`, by default that of our `conformance_worker`.
 ///
 /// # Panics
 /// When it is not built.
-pub(crate) fn worker() -> PathBuf {
+pub fn worker() -> PathBuf {
     if let Some(given) = env::var_os("CONFORMANCE_WORKER") {
         return PathBuf::from(given);
     }

@@ -3,6 +3,7 @@
 //! * [`Orchestrator`]: one of the two published orchestrators, in a process of its own. [`OrchestratorOptions`] changes
 //!   its settings.
 //! * [`Worker`]: the program `conformance_worker`, started as a user would start it.
+//! * [`Drill`]: `avtomatika drill` on that program.
 //! * [`Storage`]: an S3 storage with a bucket, our own or moto.
 //! * [`Redis`]: the storage that several instances of an orchestrator share, and [`Balancer`]: one address for them all.
 //! * [`Process`]: a child program, with the lines it prints.
@@ -12,6 +13,7 @@
 #![expect(clippy::missing_panics_doc, reason = "fixtures: a panic is a failed test")]
 
 mod balancer;
+mod drill;
 mod installation;
 mod jobs;
 mod orchestrator;
@@ -24,6 +26,8 @@ mod wait;
 mod worker;
 
 pub use balancer::Balancer;
+pub use drill::Drill;
+pub use installation::worker as worker_program;
 pub use jobs::JobId;
 pub use orchestrator::{Orchestrator, OrchestratorOptions, ServerTls};
 pub use process::{Log, Process};

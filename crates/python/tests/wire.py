@@ -110,12 +110,17 @@ class Wire:
         with self._changed:
             return [one.body for one in self.requests if one.method == "WS"]
 
+    def websockets(self) -> list[tuple[str, Any]]:
+        """The websockets that were opened: their paths, and where to write to them."""
+        with self._changed:
+            return list(self._websockets)
+
     def command(self, worker: str, command: Mapping[str, Any], limit: float = LIMIT) -> None:
         """Waits for the websocket of a worker, and sends a command. The address of 1.0b4 names no worker: all such
         websockets get it."""
 
         def found() -> Any:
-            return [one for path, one in self._websockets if path.rstrip("/").endswith((f"/{worker}", "/ws"))]
+            return [one for path, one in self.websockets() if path.rstrip("/").endswith((f"/{worker}", "/ws"))]
 
         for websocket in self.until(found, f"a websocket of {worker}", limit):
             write_frame(websocket, 1, json.dumps(command).encode())

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Each package of the workspace, with the other packages that it may depend on. The same holds for dependencies of
 /// tests, except that any package may use `testkit` in its tests.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("rxon", &[]),
     ("avtomatika-worker", &["rxon", "avtomatika-worker-macros"]),
     // It writes paths into the worker by name, without depending on it; its example is compiled where it is exported.
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     // A package that `testkit` depended on would be compiled twice for that package's own tests.
     ("testkit", &[]),
     ("e2e", &["rxon", "avtomatika-worker", "avtomatika-dev", "testkit"]),
+    ("page-tests", &["avtomatika-worker", "avtomatika-dev", "testkit"]),
     ("xtask", &[]),
 ];
 

@@ -10,6 +10,7 @@ mod users;
 
 use crate::failure::{Failure, Result};
 use crate::steps::Steps;
+use crate::vendor;
 use crate::workspace::Workspace;
 
 /// Checks all rules. Takes about a second.
@@ -20,6 +21,7 @@ pub(crate) fn run(steps: &mut Steps, workspace: &Workspace) -> Result {
         broken.extend(lengths::broken(workspace.root()));
         broken.extend(rooms::broken(workspace.root()));
         broken.extend(architecture::broken(workspace.root()));
+        broken.extend(vendor::broken(workspace.root()));
         broken.extend(backends::broken(workspace)?);
         broken.extend(users::broken(workspace)?);
         if broken.is_empty() { Ok(()) } else { Err(Failure::new(broken.join("\n"))) }

@@ -40,6 +40,14 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
 
+    /// Imitate what a real orchestrator of this version does to workers
+    #[arg(long = "as", value_name = "VERSION", value_parser = clap::builder::PossibleValuesParser::new(["1.0b12", "1.0b30"]))]
+    pub(crate) imitated: Option<String>,
+
+    /// Blueprint, in TOML or JSON, of which jobs can be submitted; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) blueprint: Vec<PathBuf>,
+
     /// Open the page in a browser
     #[arg(long)]
     pub(crate) open: bool,

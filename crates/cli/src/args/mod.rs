@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod dev;
+mod drill;
 mod global;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::client::{Cancel, Logs, Retry, Submit, Task, Tasks, Watch, Workers};
 pub(crate) use self::demo::Demo;
 pub(crate) use self::dev::Dev;
+pub(crate) use self::drill::Drill;
 pub(crate) use self::global::{ColorChoice, Global};
 
 /// Avtomatika, the task orchestrator, on the command line
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Cancel(Cancel),
     /// Submit ended tasks once more
     Retry(Retry),
+    /// Take a worker through disasters, and say which promises it keeps
+    Drill(Drill),
     /// Print the configuration that a worker would have in this environment, without secrets
     Config(Config),
     /// Resize three pictures: an orchestrator, a worker and three tasks in one process

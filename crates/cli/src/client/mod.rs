@@ -24,7 +24,8 @@ use self::body::Body;
 pub(crate) use self::events::{Event, Events};
 pub(crate) use self::ids::{encoded, resolve};
 pub(crate) use self::views::{
-    ErrorView, LogLine, LogPage, Skill, SkillList, Submitted, TaskList, TaskView, TryView, WorkerList,
+    ErrorView, JobView, LogLine, LogPage, Skill, SkillList, StepView, Submitted, TaskList, TaskView, TryView,
+    WorkerList,
 };
 use crate::args::Global;
 use crate::exit::Failure;

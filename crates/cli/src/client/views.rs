@@ -51,6 +51,9 @@ pub(crate) struct TaskView {
     pub(crate) started_at: Option<f64>,
     #[serde(default)]
     pub(crate) ended_at: Option<f64>,
+    /// The way through a blueprint.
+    #[serde(default)]
+    pub(crate) job: Option<JobView>,
     /// The first job, of which this is a retry.
     #[serde(default)]
     pub(crate) of: Option<String>,
@@ -59,6 +62,21 @@ pub(crate) struct TaskView {
     /// The tries before the present one.
     #[serde(default)]
     pub(crate) tries: Option<Vec<TryView>>,
+}
+
+/// The way of a job through its blueprint.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobView {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) path: Vec<StepView>,
+}
+
+/// A step of a job.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StepView {
+    pub(crate) state: String,
+    pub(crate) status: String,
 }
 
 /// A try of a task that is over.

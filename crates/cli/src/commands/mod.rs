@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod demo;
 mod dev;
+mod drill;
 mod help;
 mod logs;
 mod retry;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::Watch(watch) => online(watch::run(&watch, global, printer)),
         Command::Cancel(cancel) => online(cancel::run(&cancel, global, printer)),
         Command::Retry(retry) => online(retry::run(&retry, global, printer)),
+        Command::Drill(drill) => drill::run(&drill, printer),
         Command::Config(_) => config::run(printer),
         Command::Demo(demo) => demo::run(&demo, printer),
         Command::Completions(completions) => completions::run(completions.shell, printer),

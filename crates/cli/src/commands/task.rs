@@ -1,7 +1,7 @@
 //! `task`: everything about one task.
 
 use crate::args::{Global, Task};
-use crate::client::{Client, ErrorView, TaskView, TryView, encoded, resolve};
+use crate::client::{Client, ErrorView, JobView, StepView, TaskView, TryView, encoded, resolve};
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::output::{Printer, Style};
@@ -49,6 +49,7 @@ fn print(task: &TaskView, printer: &Printer) -> anyhow::Result<()> {
         ("attempts", attempts),
         ("submitted", task.submitted_at.map(ago)),
         ("duration", task.duration(now).map(duration)),
+        ("job", task.job.as_ref().map(way)),
         ("retry of", task.of.clone()),
         ("retried as", retried),
         ("params", task.params.as_ref().map(|params| json::compact(params.get()))),
@@ -66,6 +67,13 @@ fn print(task: &TaskView, printer: &Printer) -> anyhow::Result<()> {
         printer.data(line)?;
     }
     Ok(())
+}
+
+/// Returns the blueprint of a job, and the steps with their statuses.
+fn way(job: &JobView) -> String {
+    let steps: Vec<String> =
+        job.path.iter().map(|StepView { state, status }| format!("{state} ({status})")).collect();
+    format!("{}: {}", job.name, steps.join(", "))
 }
 
 /// Returns where a try ran, and how it ended.

@@ -1,5 +1,6 @@
 //! The only place that prints: data to standard output, everything else to standard error.
 
+mod background;
 mod paint;
 
 use std::fmt::Display;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
+use self::background::Background;
 pub(crate) use self::paint::{Paint, Style};
 use crate::args::Global;
 
@@ -37,6 +39,8 @@ pub(crate) struct Printer {
     is_json: bool,
     data_paint: Paint,
     note_paint: Paint,
+    /// The thread that prints to standard error, if that may not hold up the one that asks for it.
+    background: Option<Background>,
 }
 
 impl Printer {
@@ -56,7 +60,22 @@ impl Printer {
     pub(crate) fn plain() -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let redraws = can_redraw(stderr.is_terminal(), std::env::var_os("TERM").as_deref());
-        Self { stdout, stderr, redraws, is_json: false, data_paint: Paint::NONE, note_paint: Paint::NONE }
+        Self {
+            stdout,
+            stderr,
+            redraws,
+            is_json: false,
+            data_paint: Paint::NONE,
+            note_paint: Paint::NONE,
+            background: None,
+        }
+    }
+
+    /// Returns a printer that prints the same without waiting for standard error, for programs that must go on when the
+    /// terminal takes nothing. Dropping it gives the last lines 200 ms.
+    pub(crate) fn in_background(&self) -> io::Result<Self> {
+        let background = Some(Background::start()?);
+        Ok(Self { stdout: io::stdout(), stderr: io::stderr(), background, ..*self })
     }
 
     /// Whether lines on standard error can be redrawn.
@@ -105,17 +124,29 @@ impl Printer {
 
     /// Prints a line for people.
     pub(crate) fn note(&self, line: impl Display) {
-        let _ = writeln!(self.stderr.lock(), "{line}");
+        self.print(format!("{line}\n").into_bytes());
     }
 
     /// Prints a line of bytes that a program wrote, as they are, after a prefix.
     pub(crate) fn pass_on(&self, prefix: &str, line: &[u8]) {
-        let mut whole = Vec::with_capacity(prefix.len() + line.len() + 1);
-        whole.extend_from_slice(prefix.as_bytes());
-        whole.extend_from_slice(line);
-        whole.push(b'\n');
-        // In one piece, so that lines of several programs do not mix.
-        let _ = self.stderr.lock().write_all(&whole);
+        self.print([prefix.as_bytes(), line, b"\n"].concat());
+    }
+
+    /// Waits until there is room for a line in the background.
+    pub(crate) async fn room(&self) {
+        if let Some(background) = &self.background {
+            background.room().await;
+        }
+    }
+
+    /// Prints in one piece, so that lines of several programs do not mix.
+    fn print(&self, line: Vec<u8>) {
+        match &self.background {
+            Some(background) => background.print(line),
+            None => {
+                let _ = self.stderr.lock().write_all(&line);
+            }
+        }
     }
 
     /// Prints a warning.

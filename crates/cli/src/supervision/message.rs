@@ -11,20 +11,28 @@ pub(crate) enum Order {
     Terminate,
     /// Send SIGKILL to everything that descends from it.
     Kill,
+    /// Suspend everything that descends from it: SIGSTOP.
+    Suspend,
+    /// Let it go on: SIGCONT.
+    Resume,
 }
 
 impl Order {
+    const ALL: [Self; 4] = [Self::Terminate, Self::Kill, Self::Suspend, Self::Resume];
+
     /// The line without its end.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Terminate => "terminate",
             Self::Kill => "kill",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
         }
     }
 
     /// Reads a line. Unknown ones are none.
     pub(super) fn parse(line: &str) -> Option<Self> {
-        [Self::Terminate, Self::Kill].into_iter().find(|order| order.as_str() == line)
+        Self::ALL.into_iter().find(|order| order.as_str() == line)
     }
 }
 
@@ -100,7 +108,7 @@ mod tests {
 
     #[test]
     fn messages_are_read_as_they_were_written() {
-        for order in [Order::Terminate, Order::Kill] {
+        for order in Order::ALL {
             assert_eq!(Order::parse(order.as_str()), Some(order));
         }
         for end in [End::Exited(3), End::Killed(9)] {

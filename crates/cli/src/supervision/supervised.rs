@@ -42,7 +42,7 @@ impl Supervised {
     ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         let (ours, theirs) = BlockingStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut supervisor = this_program()?;
+        let mut supervisor = this_program();
         supervisor.args(["supervise", "--grace", &grace.as_secs_f64().to_string(), "--"]).args(command);
         supervisor.envs(variables);
         let mut supervisor = Command::from(supervisor);

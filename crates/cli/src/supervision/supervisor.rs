@@ -60,6 +60,8 @@ async fn supervise(program: &Program) -> Result<Exit, Failure> {
             order = next_order(&mut orders) => match order {
                 Some(Order::Terminate) => running.terminate(None),
                 Some(Order::Kill) => running.kill(),
+                Some(Order::Suspend) => running.signal_all(Signal::STOP),
+                Some(Order::Resume) => running.signal_all(Signal::CONT),
                 None => running.terminate(Some(Instant::now() + grace)),
             },
             () = &mut discarding, if orders.is_none() && !has_discarded => has_discarded = true,
@@ -108,7 +110,7 @@ async fn discard(outputs: [Option<Receiver>; 2]) {
 
 /// Starts the program in a process group of its own.
 fn start(program: &Program) -> Result<Pid, Failure> {
-    let mut command = this_program().context("cannot find this program")?;
+    let mut command = this_program();
     command.args(["become", "--parent", &std::process::id().to_string(), "--"]).args(&program.command);
     let child = command.stdin(Stdio::null()).process_group(0).spawn().context("cannot start a process")?;
     // It is waited for with all others.
@@ -149,7 +151,7 @@ impl Running {
             self.stage = Stage::Killing;
         }
         if self.stage == Stage::Killing {
-            self.kill_all();
+            self.signal_all(Signal::KILL);
         }
         false
     }
@@ -188,7 +190,7 @@ impl Running {
 
     fn kill(&mut self) {
         self.stage = Stage::Killing;
-        self.kill_all();
+        self.signal_all(Signal::KILL);
     }
 
     /// Sends a signal to the group of the program. Once its first process is gone, another process may have its number, and
@@ -205,10 +207,11 @@ impl Running {
         }
     }
 
-    fn kill_all(&self) {
-        self.signal_group(Signal::KILL);
+    /// Sends a signal to everything that descends from the program.
+    fn signal_all(&self, signal: Signal) {
+        self.signal_group(signal);
         for process in descendants().into_iter().filter_map(Process::id) {
-            let _ = kill_process(process, Signal::KILL);
+            let _ = kill_process(process, signal);
         }
     }
 

@@ -18,6 +18,7 @@ fn the_help_matches_its_snapshot() {
         "watch",
         "cancel",
         "retry",
+        "drill",
         "config",
         "demo",
         "completions",

@@ -89,6 +89,9 @@ fn arguments_that_make_no_sense_are_refused() {
         (&["dev", "--host", "no such host"], "`--host` is `no such host`"),
         (&["dev", "--host", "192.0.2.1"], "192.0.2.1"),
         (&["dev", "--port", "70000"], "'--port <PORT>'"),
+        (&["dev", "--as", "1.0b20"], "'1.0b20' for '--as <VERSION>'"),
+        (&["dev", "--as", "1.0b20"], "[possible values: 1.0b12, 1.0b30]"),
+        (&["dev", "--blueprint", "/no/such/file"], "`/no/such/file`"),
     ] {
         let (stdout, stderr, code) = run(args);
         assert_eq!((stdout.as_str(), code), ("", Some(2)), "{args:?}: {stderr}");
@@ -111,7 +114,23 @@ async fn a_server_for_everybody_is_warned_about_and_a_missing_browser_is_said() 
 fn a_reader_that_goes_away_ends_it_quietly() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
+    let temporary = tempfile::tempdir().unwrap();
     let mut dev = command(&["dev", "--port", "0", "--s3-port", "0"]);
+    dev.env("TMPDIR", temporary.path());
     let (_, stderr, code) = printed(&dev.stdout(writer).stderr(Stdio::piped()).output().unwrap());
     assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    let left = std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left, 0, "the files of the storage are removed");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_banner_that_cannot_be_printed_ends_it_in_order() {
+    let temporary = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut dev = command(&["dev", "--port", "0", "--s3-port", "0"]);
+    let output = dev.env("TMPDIR", temporary.path()).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let (_, stderr, code) = printed(&output);
+    assert!(code == Some(1) && stderr.contains("cannot write to standard output"), "{code:?} {stderr}");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -2,9 +2,10 @@
 
 mod replay;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use rxon::WorkerId;
 use rxon::signing::{Signer, unix_seconds};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use self::replay::Seen;
 use crate::clock::Now;
+use crate::imitate::Imitation;
 use crate::refusal::Refusal;
 
 /// The largest difference between a message's timestamp and our clock, in seconds, in either direction.
@@ -22,6 +24,9 @@ const MAX_CLOCK_DIFFERENCE: u64 = 60;
 pub(crate) struct Auth {
     /// The required token, with a signer made of it; `None` accepts any token.
     expected: Option<(String, Signer)>,
+    imitation: Option<Imitation>,
+    /// Whether no token is accepted.
+    suspended: Arc<AtomicBool>,
     seen: Mutex<Seen>,
 }
 
@@ -49,40 +54,47 @@ struct Security {
 }
 
 impl Auth {
-    pub(crate) fn new(token: Option<String>) -> Self {
+    pub(crate) fn new(token: Option<String>, imitation: Option<Imitation>, suspended: Arc<AtomicBool>) -> Self {
         let expected = token.map(|token| {
             let signer = Signer::new(&token);
             (token, signer)
         });
-        Self { expected, seen: Mutex::new(Seen::new()) }
+        Self { expected, imitation, suspended, seen: Mutex::new(Seen::new()) }
     }
 
     /// Returns the token of a request if it is accepted.
     pub(crate) fn token<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, Refusal> {
+        let status = self.imitation.map_or(StatusCode::UNAUTHORIZED, Imitation::unauthorized);
+        let refused = |text: &str| Err(Refusal::new(status, text));
         let header = headers.get("x-worker-token").map(|value| value.to_str());
         let token = match header {
             Some(Ok(token)) if !token.is_empty() => token,
             Some(Err(_)) => {
-                return Err(Refusal::forbidden(
-                    "the header `X-Worker-Token` contains characters other than visible ASCII",
-                ));
+                return refused("the header `X-Worker-Token` contains characters other than visible ASCII");
             }
             _ => {
-                return Err(Refusal::forbidden(
+                return refused(
                     "the header `X-Worker-Token` is missing or empty: set `WORKER_TOKEN` for the worker",
-                ));
+                );
             }
         };
+        if self.suspended.load(Ordering::Relaxed) {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "the token in `X-Worker-Token` has expired: get a new one, or try again later",
+            ));
+        }
         match &self.expected {
-            Some((expected, _)) if !same(expected, token) => Err(Refusal::forbidden(
+            Some((expected, _)) if !same(expected, token) => refused(
                 "the token in `X-Worker-Token` is not the one this orchestrator was started with: \
                  check `WORKER_TOKEN` of the worker",
-            )),
+            ),
             _ => Ok(token),
         }
     }
 
-    /// Checks the signature of a message, if it has one, and that the message is neither old nor repeated.
+    /// Checks the signature of a message, if it has one, and that the message is neither old nor repeated. An imitated
+    /// orchestrator looks at no signature, or wants one.
     pub(crate) fn message(
         &self,
         body: &[u8],
@@ -90,12 +102,15 @@ impl Auth {
         worker: &WorkerId,
         ignore: &[&str],
     ) -> Result<(), Refusal> {
+        if self.imitation == Some(Imitation::Older) {
+            return Ok(());
+        }
         let envelope: Envelope<'_> = serde_json::from_slice(body)
             .map_err(|error| Refusal::bad_request(format!("the body is not a JSON object: {error}")))?;
-        let Some(security) = envelope.security else { return Ok(()) };
+        let Some(security) = envelope.security else { return self.unsigned() };
         let security: Security = serde_json::from_str(security.get())
             .map_err(|error| Refusal::bad_request(format!("`security` is not as expected: {error}")))?;
-        let Some(signature) = security.signature else { return Ok(()) };
+        let Some(signature) = security.signature else { return self.unsigned() };
         if let Some(signer) = security.signer_id.filter(|signer| signer != worker.as_str()) {
             let signer = crate::text::cut(&signer, 200);
             return Err(Refusal::forbidden(format!(
@@ -124,6 +139,15 @@ impl Auth {
             Ok(())
         } else {
             Err(Refusal::forbidden("Duplicate message detected (replay attack)"))
+        }
+    }
+
+    fn unsigned(&self) -> Result<(), Refusal> {
+        match self.imitation {
+            Some(Imitation::Newer) => Err(Refusal::forbidden(
+                "the message has no `security.signature`, expected one made with the token of the worker",
+            )),
+            _ => Ok(()),
         }
     }
 }

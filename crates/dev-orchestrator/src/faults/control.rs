@@ -74,11 +74,11 @@ impl Hub {
         }
     }
 
-    /// Handles a fault that has hit a message about a task.
-    pub(crate) fn on_task_hit(&self, fault: Fault, task: &str, worker: Option<&str>) {
+    /// Handles a fault that has hit a message about a task: its result, or its delivery.
+    pub(crate) fn on_task_hit(&self, fault: Fault, task: &str, worker: Option<&str>, is_result: bool) {
         let (task_id, worker_id) = (TaskId::received(task), worker.and_then(WorkerId::received));
         self.record_fault(task, fault.as_str());
-        self.publish(Event::FaultHit { name: fault, task_id, worker_id });
+        self.publish(Event::FaultHit { name: fault, task_id, worker_id, is_result });
     }
 
     fn knows(&self, worker: &str) -> bool {

@@ -10,15 +10,18 @@
 //! | running | a failure that may pass, the deadline, or a worker silent for too long | queued, the next try after a delay; quarantined after the last |
 //! | running | a failure that will not pass | quarantined, or failed if the input was invalid |
 //! | running | cancelled by its worker | cancelled |
+//! | running, as a step of a blueprint | the end of the step | queued as the next step, or the status of the end state |
 //! | running, cancellation requested | any failure | cancelled |
 //!
-//! The status of an ended task never changes.
+//! The status of an ended task never changes. What a real orchestrator does otherwise is imitated in `imitated`.
 
 mod forgetting;
+mod imitated;
 mod listing;
 mod outcomes;
 mod records;
 mod restarts;
+mod steps;
 mod submissions;
 mod workers;
 
@@ -166,7 +169,7 @@ impl Jobs {
                 break;
             }
             self.move_to(number, Stage::Queued, now);
-            self.offer(number, now);
+            self.dispatch(number, now);
         }
         while let Some((until, number)) = self.store.first_deadline() {
             if until > now.instant {
@@ -201,6 +204,12 @@ impl Jobs {
     /// The time after which a silent worker is given up: at most a year, so that adding it to a time cannot overflow.
     fn ttl(&self) -> Duration {
         self.settings.worker_ttl.min(Duration::from_secs(365 * 24 * 3600))
+    }
+
+    /// Hands a job that has begun to wait to a worker, if one polls.
+    fn dispatch(&mut self, number: u64, now: Now) {
+        self.offer(number, now);
+        self.give_up_without_idle_worker(number, now);
     }
 
     /// Hands a waiting job to the oldest poll of a worker that accepts it.

@@ -70,6 +70,7 @@ impl Jobs {
             Ok(number) => number,
             Err(ignored) => return Verdict::Ignored(ignored),
         };
+        self.adopt(number, &report.worker_id, now);
         match report.status.as_str() {
             "failure" => {
                 let failure = report.error.unwrap_or_else(|| Failure {
@@ -135,7 +136,7 @@ impl Jobs {
     fn fail(&mut self, number: u64, failure: Failure, payloads: Payloads, now: Now) {
         let Some(job) = self.store.job(number) else { return };
         let may_retry =
-            failure.code.is_retried() && job.attempt < self.settings.max_retries.saturating_add(1);
+            failure.code.is_retried() && job.tries_of_step() < self.settings.max_retries.saturating_add(1);
         let status = match failure.code {
             _ if job.cancel_requested => Some(TaskStatus::Cancelled),
             ErrorCode::InvalidInput | ErrorCode::IntegrityMismatch => Some(TaskStatus::Failed),
@@ -151,14 +152,20 @@ impl Jobs {
             job.error = Some(Arc::new(failure));
         });
         match status {
-            Some(status) => self.end(number, status, now),
+            Some(status) => {
+                let result = if status == TaskStatus::Cancelled { "cancelled" } else { "failure" };
+                self.conclude(number, result, status, now);
+            }
             None => self.retry(number, now),
         }
     }
 
     fn retry(&mut self, number: u64, now: Now) {
         let Some(job) = self.store.job(number) else { return };
-        let delay = retry_delay(self.settings.retry_delay, job.attempt);
+        let delay = match self.settings.imitation {
+            Some(_) => Duration::ZERO,
+            None => retry_delay(self.settings.retry_delay, job.tries_of_step()),
+        };
         let reason = job.error.as_ref().map_or_else(String::new, |error| {
             format!("{}: {}", crate::text::cut(error.code.as_str(), 100), error.message)
         });
@@ -174,11 +181,12 @@ impl Jobs {
         }
         self.publish_change(number);
         if delay.is_zero() {
-            self.offer(number, now);
+            self.dispatch(number, now);
         }
     }
 
     fn finish(&mut self, number: u64, report: Report, status: TaskStatus, now: Now) {
+        let result = report.status.clone();
         self.store.update(number, |job| {
             job.record(What::result(&report.status, report.error.as_ref(), false), now);
             if status == TaskStatus::Finished {
@@ -188,7 +196,7 @@ impl Jobs {
             job.payloads = report.payloads;
             job.error = report.error.map(Arc::new);
         });
-        self.end(number, status, now);
+        self.conclude(number, &result, status, now);
     }
 
     /// Returns the job that a result counts for, or the reason why it does not count.
@@ -204,6 +212,9 @@ impl Jobs {
         let job_id = self.store.names.job(job.number);
         if let Stage::Ended(status) = job.stage {
             return Err(Ignored::new("job_already_terminated", format!("`{job_id}` is already {status}")));
+        }
+        if self.takes_any_try() {
+            return Ok(());
         }
         let current = self.store.names.task(job.number, job.attempt);
         if task_id.is_some_and(|id| id != current.as_str()) {

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::store::Stage;
-use crate::task::CheckedTask;
+use crate::task::{CheckedTask, blueprint};
 
 /// A job that repeats an ended one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Repeat {
 
 impl Jobs {
     pub(crate) fn submit(&mut self, task: CheckedTask, now: Now) -> Result<u64, Error> {
-        self.make_room(task.params.get().len(), 1)?;
+        self.make_room(task.weight(), 1)?;
         Ok(self.add(task, None, now))
     }
 
@@ -32,7 +32,7 @@ impl Jobs {
         count: usize,
         now: Now,
     ) -> Result<Vec<u64>, Error> {
-        self.make_room(task.params.get().len(), count)?;
+        self.make_room(task.weight(), count)?;
         Ok((0..count).map(|_| self.add(task.clone(), None, now)).collect())
     }
 
@@ -49,13 +49,21 @@ impl Jobs {
             return Err(Error::NotEnded { job_id, status });
         }
         let (repeated, of) = (job.number, job.of.unwrap_or(job.number));
-        let task = CheckedTask {
-            name: job.name.clone(),
-            params: params.unwrap_or_else(|| job.params.clone()),
-            priority: job.priority,
-            timeout: job.timeout,
+        let task = match &job.course {
+            Some(course) => {
+                let params = params.as_deref().unwrap_or(&course.params);
+                let blueprint = blueprint(&self.settings, &course.blueprint)?;
+                CheckedTask::first_step(blueprint, params, job.priority, job.timeout)?
+            }
+            None => CheckedTask {
+                name: job.name.clone(),
+                params: params.unwrap_or_else(|| job.params.clone()),
+                priority: job.priority,
+                timeout: job.timeout,
+                course: None,
+            },
         };
-        self.make_room(task.params.get().len(), 1)?;
+        self.make_room(task.weight(), 1)?;
         let number = self.add(task, Some(of), now);
         // The repeated job may have been removed to make room.
         self.store.update(repeated, |job| job.retried_as(number, now));
@@ -82,7 +90,7 @@ impl Jobs {
         self.stats.count_submitted();
         let number = self.store.add(task, of, now);
         self.publish_change(number);
-        self.offer(number, now);
+        self.dispatch(number, now);
         number
     }
 }

@@ -84,6 +84,9 @@ impl Jobs {
         let running = self.store.dismiss(worker, now);
         tracing::info!(worker_id = %worker, tasks = running.len(), "worker removed: silent for too long");
         self.actions.push(Action::Publish(Event::WorkerExpired { worker_id: worker.clone() }));
+        if self.settings.imitation.is_some() {
+            return;
+        }
         let message =
             format!("the worker `{worker}` was silent for {} s", self.settings.worker_ttl.as_secs_f64());
         for number in running {

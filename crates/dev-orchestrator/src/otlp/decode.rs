@@ -5,11 +5,19 @@ use std::io::Read as _;
 use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 
+use super::size::{self, Kind};
+
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// The largest message, in bytes: a body that is compressed well can be larger than it is.
 const MAX_MESSAGE: u64 = 16 * 1024 * 1024;
+
+/// The largest number of log records or spans in a message. Exporters send 512 at once unless they are told otherwise.
+pub(super) const MAX_RECORDS: usize = 10_000;
+
+/// The largest number of values in a message: records, attributes, what is in them, and so on.
+const MAX_VALUES: usize = 20 * MAX_RECORDS;
 
 /// The encoding of a body.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +32,12 @@ pub(crate) struct Encoding {
 pub(crate) enum Rubbish {
     /// It cannot be read.
     Invalid(String),
-    /// It is too large when it is uncompressed.
-    TooLarge,
+    /// It is too large when it is uncompressed, or has too many records.
+    TooLarge(String),
 }
 
-/// Reads a message.
-pub(super) fn message<M>(body: &[u8], encoding: Encoding) -> Result<M, Rubbish>
+/// Reads a message of this kind.
+pub(super) fn message<M>(body: &[u8], encoding: Encoding, kind: Kind) -> Result<M, Rubbish>
 where
     M: prost::Message + Default + DeserializeOwned,
 {
@@ -40,6 +48,11 @@ where
     } else {
         body
     };
+    let values = if encoding.is_json { size::in_json(body) } else { size::in_protobuf(body, kind) };
+    if values > MAX_VALUES {
+        let text = format!("the message has {values} values, the limit is {MAX_VALUES}: send less at once");
+        return Err(Rubbish::TooLarge(text));
+    }
     if !encoding.is_json {
         return M::decode(body)
             .map_err(|error| Rubbish::Invalid(format!("the body is not protobuf: {error}")));
@@ -58,7 +71,21 @@ fn unzip(body: &[u8]) -> Result<Vec<u8>, Rubbish> {
     let mut whole = Vec::new();
     let read = MultiGzDecoder::new(body).take(MAX_MESSAGE + 1).read_to_end(&mut whole);
     read.map_err(|error| Rubbish::Invalid(format!("the body is not gzip: {error}")))?;
-    if whole.len() as u64 > MAX_MESSAGE { Err(Rubbish::TooLarge) } else { Ok(whole) }
+    if whole.len() as u64 > MAX_MESSAGE {
+        let text = format!("the uncompressed body has more than {MAX_MESSAGE} bytes: send less at once");
+        return Err(Rubbish::TooLarge(text));
+    }
+    Ok(whole)
+}
+
+/// Refuses too many records, which are counted up to there.
+pub(super) fn limit_records<T>(records: impl Iterator<Item = T>) -> Result<Vec<T>, Rubbish> {
+    let records: Vec<T> = records.take(MAX_RECORDS + 1).collect();
+    if records.len() > MAX_RECORDS {
+        let text = format!("the message has more than {MAX_RECORDS} records, the limit: send less at once");
+        return Err(Rubbish::TooLarge(text));
+    }
+    Ok(records)
 }
 
 #[cfg(test)]
@@ -72,10 +99,11 @@ mod tests {
     use super::super::messages::{
         AnyValue, ArrayValue, KeyValue, LogRecord, LogsRequest, ResourceLogs, ScopeLogs, TracesRequest, Value,
     };
+    use super::super::size::Item;
     use super::*;
 
     fn read(body: &[u8], is_json: bool, is_gzip: bool) -> Result<LogsRequest, Rubbish> {
-        message(body, Encoding { is_json, is_gzip })
+        message(body, Encoding { is_json, is_gzip }, Kind::Request(Item::Record))
     }
 
     fn zipped(body: &[u8]) -> Vec<u8> {
@@ -160,9 +188,27 @@ mod tests {
     fn a_small_body_cannot_become_large() {
         let bomb = zipped(&vec![b' '; 17 * 1024 * 1024]);
         assert!(bomb.len() < 100_000);
-        assert_eq!(read(&bomb, true, true), Err(Rubbish::TooLarge));
+        assert!(matches!(read(&bomb, true, true), Err(Rubbish::TooLarge(_))));
         let deep = [b"{\"resourceSpans\":".repeat(1000), b"[".repeat(100_000)].concat();
-        let refused = message::<TracesRequest>(&deep, Encoding { is_json: true, is_gzip: false });
+        let json = Encoding { is_json: true, is_gzip: false };
+        let refused = message::<TracesRequest>(&deep, json, Kind::Request(Item::Span));
         assert!(matches!(refused, Err(Rubbish::Invalid(_))));
+    }
+
+    #[test]
+    fn many_empty_values_are_refused_before_they_take_memory() {
+        // A part with a scope with records, each of two bytes.
+        let records = |count: usize| {
+            let scope = ScopeLogs { log_records: vec![LogRecord::default(); count] };
+            let part = ResourceLogs { resource: None, scope_logs: vec![scope] };
+            LogsRequest { resource_logs: vec![part] }.encode_to_vec()
+        };
+        assert!(read(&records(MAX_RECORDS), false, false).is_ok());
+        assert!(matches!(read(&records(MAX_VALUES), false, false), Err(Rubbish::TooLarge(_))));
+        let json = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}{{}}]}}]}}]}}"#,
+            "{},".repeat(MAX_VALUES)
+        );
+        assert!(matches!(read(json.as_bytes(), true, false), Err(Rubbish::TooLarge(_))));
     }
 }

@@ -36,31 +36,25 @@ pub(super) struct LinkedSpan {
 }
 
 /// Returns the records of a request.
-pub(super) fn of_logs(request: LogsRequest) -> Vec<Record> {
-    let mut records = Vec::new();
-    for part in request.resource_logs {
+pub(super) fn of_logs(request: LogsRequest) -> impl Iterator<Item = Record> {
+    request.resource_logs.into_iter().flat_map(|part| {
         let shared = attributes(part.resource);
-        let scopes = part.scope_logs.into_iter().flat_map(|scope| scope.log_records);
-        records.extend(scopes.map(|record| record_of(record, &shared)));
-    }
-    records
+        let records = part.scope_logs.into_iter().flat_map(|scope| scope.log_records);
+        records.map(move |record| record_of(record, &shared))
+    })
 }
 
-/// Returns the spans of a request that have valid ids.
-pub(super) fn of_traces(request: TracesRequest) -> Vec<LinkedSpan> {
-    let mut spans = Vec::new();
-    for part in request.resource_spans {
+/// Returns the spans of a request; those without valid ids are `None`.
+pub(super) fn of_traces(request: TracesRequest) -> impl Iterator<Item = Option<LinkedSpan>> {
+    request.resource_spans.into_iter().flat_map(|part| {
         let shared = attributes(part.resource);
-        for span in part.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            let Some(id) = span_id(&span.trace_id, &span.span_id) else { continue };
-            spans.push(LinkedSpan {
-                id,
-                task_id: text_of(&span.attributes, TASK).or_else(|| text_of(&shared, TASK)),
-                parent: span_id(&span.trace_id, &span.parent_span_id),
-            });
-        }
-    }
-    spans
+        let spans = part.scope_spans.into_iter().flat_map(|scope| scope.spans);
+        spans.map(move |span| {
+            let id = span_id(&span.trace_id, &span.span_id)?;
+            let task_id = text_of(&span.attributes, TASK).or_else(|| text_of(&shared, TASK));
+            Some(LinkedSpan { id, task_id, parent: span_id(&span.trace_id, &span.parent_span_id) })
+        })
+    })
 }
 
 fn record_of(record: LogRecord, shared: &[KeyValue]) -> Record {
@@ -156,7 +150,7 @@ mod tests {
     use super::*;
 
     fn records(json: Json) -> Vec<Record> {
-        of_logs(serde_json::from_value(json).expect("a message"))
+        of_logs(serde_json::from_value(json).expect("a message")).collect()
     }
 
     fn attribute(key: &str, value: &str) -> Json {
@@ -200,6 +194,7 @@ mod tests {
             {},
         ]}]}]});
         let spans = of_traces(serde_json::from_value(request).expect("a message"));
+        let spans: Vec<LinkedSpan> = spans.flatten().collect();
         let [first, second] = &spans[..] else { panic!("two spans: {spans:?}") };
         assert_eq!((first.task_id.as_deref(), first.parent), (Some("t1"), None));
         assert_eq!((second.task_id.as_deref(), second.parent), (None, Some(first.id)));

@@ -15,6 +15,7 @@ use crate::refusal::Refusal;
 
 /// `GET /api/events`
 pub(super) async fn open(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    desk.names.check_site(&headers).map_err(Refusal::forbidden)?;
     // An id that is no text is none of ours, like any other one that we have not given out.
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
     let Some(reader) = Reader::open(&desk.hub, last) else {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use hyper::body::Body as _;
 
 use super::Desk;
-use super::body::{self, Received};
+use super::body::{self, Arrived, Received};
 use crate::faults::{CutBody, Fault, Faults, Instead, Lookout, Spoiled};
 use crate::hub::Hub;
 use crate::peer::{Peer, Reset};
@@ -37,8 +37,14 @@ pub(super) async fn watch(State(desk): State<Arc<Desk>>, request: Request, next:
         return recording.answer(response);
     }
     if has_body(&head.method) {
-        let received = body::read(body, &hub).await;
-        recording.on_request_body(received.as_deref().unwrap_or_default());
+        let mut arrived = Arrived::default();
+        let received = body::read_watched(body, &hub, &mut arrived).await;
+        match &received {
+            Ok(body) => recording.on_request_body(body, body.len()),
+            // Whoever looks for the reason of a refusal finds what was refused.
+            Err(_) => recording.on_request_body(&arrived.beginning, arrived.length),
+        }
+        drop(arrived);
         head.extensions.insert(Received(received));
         body = Body::empty();
     }

@@ -50,14 +50,9 @@ fn read(
     path: Result<Path<String>, PathRejection>,
     selection: Result<Query<Selection>, QueryRejection>,
 ) -> Result<(String, u64, usize), Refusal> {
-    let Path(id) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let Query(Selection { after, limit }) =
-        selection.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let limit = limit.unwrap_or(MAX_LINES);
-    if !(1..=MAX_LINES).contains(&limit) {
-        let text = format!("`limit` is `{limit}`, expected a number from 1 to {MAX_LINES}");
-        return Err(Refusal::bad_request(text));
-    }
+    let Path(id) = path?;
+    let Query(Selection { after, limit }) = selection?;
+    let limit = refusal::limited("limit", limit.unwrap_or(MAX_LINES), MAX_LINES)?;
     Ok((id, after.unwrap_or(0), limit))
 }
 

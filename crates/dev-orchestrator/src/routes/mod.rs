@@ -33,30 +33,51 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Auth;
 use crate::host::OwnNames;
 use crate::hub::Hub;
+use crate::imitate::{Imitation, Limits};
 use crate::otlp::Telemetry;
 use crate::refusal::Refusal;
-use crate::s3::Files;
+use crate::s3::{Files, LocalS3};
 
 /// The state of the routes.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) hub: Arc<Hub>,
     auth: Auth,
+    limits: Limits,
     /// The address the orchestrator listens on.
     address: SocketAddr,
     /// The names under which people may call the orchestrator.
     names: OwnNames,
     /// The objects of the storage, if there is one.
     files: Option<Files>,
+    /// The variables of a worker for the storage.
+    storage: Vec<(&'static str, String)>,
     telemetry: Telemetry,
     /// Owns the tasks of websockets.
     tasks: TaskTracker,
 }
 
-pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, files: Option<Files>) -> Router {
-    let auth = Auth::new(hub.settings.token.clone());
+impl Desk {
+    /// The orchestrator that is imitated.
+    fn imitation(&self) -> Option<Imitation> {
+        self.hub.settings.imitation
+    }
+}
+
+pub(crate) fn router(
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    tasks: TaskTracker,
+    storage: Option<&LocalS3>,
+) -> Router {
+    let imitation = hub.settings.imitation;
+    let auth = Auth::new(hub.settings.token.clone(), imitation, hub.tokens_suspended.clone());
+    let limits = Limits::new(imitation);
     let names = OwnNames::new(address, hub.settings.allowed_hosts.clone());
-    let desk = Arc::new(Desk { hub, auth, address, names, files, telemetry: Telemetry::default(), tasks });
+    let files = storage.map(LocalS3::files);
+    let storage = storage.into_iter().flat_map(LocalS3::variables).collect();
+    let telemetry = Telemetry::default();
+    let desk = Arc::new(Desk { hub, auth, limits, address, names, files, storage, telemetry, tasks });
     let worker = Router::new()
         .route("/_worker/workers/register", post(worker::register))
         .route("/_worker/workers/{worker_id}", patch(worker::heartbeat))
@@ -64,7 +85,7 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .route("/_worker/tasks/result", post(worker::result))
         .route("/_worker/events", post(worker::event))
         .route("/_worker/ws/{worker_id}", get(socket::open))
-        .layer(map_response(with_version));
+        .layer(map_response(move |response| async move { with_version(response, imitation) }));
     let api = api::routes()
         .route("/api/tasks/{id}/logs", get(logs::of_task))
         .route("/api/workers/{id}/logs", get(logs::of_worker))
@@ -100,8 +121,11 @@ pub(crate) fn router(hub: Arc<Hub>, address: SocketAddr, tasks: TaskTracker, fil
         .with_state(desk)
 }
 
-async fn with_version(mut response: Response) -> Response {
+fn with_version(mut response: Response, imitation: Option<Imitation>) -> Response {
     const NAME: HeaderName = HeaderName::from_static("x-rxon-version");
+    if imitation == Some(Imitation::Older) {
+        return response;
+    }
     response.headers_mut().insert(NAME, HeaderValue::from_static(rxon::VERSION));
     response
 }

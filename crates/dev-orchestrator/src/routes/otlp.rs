@@ -9,46 +9,42 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Desk, body, door};
-use crate::otlp::{Encoding, LogRecords, MAX_BODY, Rubbish, TaskSpans};
+use crate::hub::Hub;
+use crate::otlp::{Encoding, MAX_BODY, Rubbish, Telemetry};
 use crate::refusal::{self, Refusal};
 
 /// `POST /v1/logs`
 pub(super) async fn logs(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
-    let records = read(&desk, request, LogRecords::read).await?;
-    desk.telemetry.take_logs(&desk.hub, records);
-    Ok(taken())
+    take(desk, request, Telemetry::read_logs).await
 }
 
 /// `POST /v1/traces`
 pub(super) async fn traces(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
-    let spans = read(&desk, request, TaskSpans::read).await?;
-    desk.telemetry.take_spans(&desk.hub, spans);
-    Ok(taken())
+    take(desk, request, Telemetry::read_traces).await
 }
 
-fn taken() -> Response {
-    refusal::json(StatusCode::OK, &json!({}))
-}
-
-async fn read<M: Send + 'static>(
-    desk: &Desk,
+async fn take(
+    desk: Arc<Desk>,
     request: Request,
-    read: fn(&[u8], Encoding) -> Result<M, Rubbish>,
-) -> Result<M, Refusal> {
+    read: fn(&Telemetry, &Hub, &[u8], Encoding) -> Result<(), Rubbish>,
+) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let encoding = encoding(&head.headers)?;
     let body: Bytes = body::read_limited(body, MAX_BODY, &desk.hub).await?;
-    // Uncompressing and reading megabytes takes a while.
-    let message = tokio::task::spawn_blocking(move || read(&body, encoding)).await;
+    let turn = desk.telemetry.turn().await;
+    // Uncompressing and reading megabytes takes a while, and goes on when nobody waits for the answer any more.
+    let reading = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        read(&desk.telemetry, &desk.hub, &body, encoding)
+    });
+    let message = reading.await;
     let message =
         message.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     message.map_err(|rubbish| match rubbish {
         Rubbish::Invalid(problem) => Refusal::bad_request(problem),
-        Rubbish::TooLarge => Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the uncompressed body is too large: send less at once",
-        ),
-    })
+        Rubbish::TooLarge(problem) => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem),
+    })?;
+    Ok(refusal::json(StatusCode::OK, &json!({})))
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {

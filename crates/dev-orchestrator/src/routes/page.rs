@@ -23,7 +23,7 @@ pub(super) async fn asset(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let Path(path) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Path(path) = path?;
     answer(page::asset(&path), &path, &headers)
 }
 

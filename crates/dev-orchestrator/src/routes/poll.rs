@@ -7,6 +7,8 @@
 //! Some losses cannot be detected: a machine that disappears without closing its connections, a process that is stopped
 //! or dies before it has read the written bytes, and the last 400 KB of a large task that wait for a slow reader. In
 //! these cases the task's timeout puts it back.
+//!
+//! An imitated orchestrator has none of that: a poll that its client abandons stays open, and swallows a task.
 
 use std::io;
 use std::pin::Pin;
@@ -31,6 +33,7 @@ use tokio::sync::oneshot;
 use super::{Desk, worker};
 use crate::faults::Fault;
 use crate::hub::Hub;
+use crate::imitate::Kind;
 use crate::jobs::PollId;
 use crate::peer::Peer;
 use crate::refusal::{self, Refusal};
@@ -39,6 +42,9 @@ use crate::wire::Handed;
 
 /// The size of the pieces in which a task is given to the connection, so that backpressure works.
 const PIECE: usize = 64 * 1024;
+
+/// The number of connections and abandoned polls beyond which polls end with their clients.
+const MAX_TASKS: usize = 50_000;
 
 #[derive(Deserialize)]
 pub(super) struct PollOptions {
@@ -55,15 +61,27 @@ pub(super) async fn next(
 ) -> Result<Response, Refusal> {
     desk.auth.token(&headers)?;
     let worker = worker::path_id(path)?;
-    let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let hold = hold(options.timeout, desk.hub.settings.poll_hold)?;
+    desk.limits.admit(Kind::Poll, &worker)?;
+    let is_imitated = desk.imitation().is_some();
+    let hold = if is_imitated {
+        desk.hub.settings.poll_hold
+    } else {
+        let Query(options) = options?;
+        hold(options.timeout, desk.hub.settings.poll_hold)?
+    };
     if let Some(copy) = desk.hub.faults.copy_for(&worker) {
         return Ok(second_copy(&copy));
     }
     let (id, receiver) = desk.hub.open_poll(&worker);
     desk.hub.on_poll_accepted(&worker);
-    let poll = HeldPoll { hub: desk.hub.clone(), worker, id, receiver };
-    Ok(match poll.until(hold).await {
+    let poll = HeldPoll { hub: desk.hub.clone(), worker, id, receiver, takes_back: !is_imitated };
+    // On a task of its own, it stays open when the client is gone.
+    let delivery = if is_imitated && desk.tasks.len() < MAX_TASKS {
+        desk.tasks.spawn(poll.until(hold)).await.ok().flatten()
+    } else {
+        poll.until(hold).await
+    };
+    Ok(match delivery {
         Some(delivery) => delivery.into_response(peer),
         None => StatusCode::NO_CONTENT.into_response(),
     })
@@ -93,6 +111,8 @@ struct HeldPoll {
     worker: WorkerId,
     id: PollId,
     receiver: oneshot::Receiver<Assignment>,
+    /// Whether a task that does not reach the worker goes back into the queue.
+    takes_back: bool,
 }
 
 impl HeldPoll {
@@ -117,7 +137,8 @@ impl HeldPoll {
     }
 
     fn delivery(&self, assignment: Assignment) -> Delivery {
-        Delivery { hub: self.hub.clone(), worker: self.worker.clone(), assignment, arrived: false }
+        let (hub, worker, takes_back) = (self.hub.clone(), self.worker.clone(), self.takes_back);
+        Delivery { hub, worker, assignment, arrived: false, takes_back }
     }
 }
 
@@ -128,12 +149,13 @@ impl Drop for HeldPoll {
     }
 }
 
-/// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue.
+/// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue, if it takes back.
 struct Delivery {
     hub: Arc<Hub>,
     worker: WorkerId,
     assignment: Assignment,
     arrived: bool,
+    takes_back: bool,
 }
 
 impl Delivery {
@@ -167,7 +189,7 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.arrived {
+        if !self.arrived && self.takes_back {
             let Assignment { number, attempt, ref task_id, .. } = self.assignment;
             tracing::debug!(%task_id, "task not delivered: put back into the queue");
             self.hub.update(|jobs, now| jobs.on_undelivered(number, attempt, now));

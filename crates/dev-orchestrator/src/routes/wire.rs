@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::task::spawn_blocking;
 
 use super::Desk;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::wire::{self, Format, Wire};
 
 /// The name under which a browser saves an archive.
@@ -20,11 +20,8 @@ pub(super) async fn exchanges(
     State(desk): State<Arc<Desk>>,
     query: Result<Query<wire::Query>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    if let Some(limit) = query.limit.filter(|limit| !(1..=Wire::MAX_LIMIT).contains(limit)) {
-        let text = format!("`limit` is `{limit}`, expected a number from 1 to {}", Wire::MAX_LIMIT);
-        return Err(Refusal::bad_request(text));
-    }
+    let Query(query) = query?;
+    query.limit.map(|limit| refusal::limited("limit", limit, Wire::MAX_LIMIT)).transpose()?;
     let (page, is_archive) = (desk.hub.wire.page(&query), query.format == Some(Format::Har));
     // Masking and writing many large bodies would hold up a thread of the runtime.
     let writing = spawn_blocking(move || if is_archive { page.to_har() } else { page.to_json() });

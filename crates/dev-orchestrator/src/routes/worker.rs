@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, body, messages};
 use crate::events::{Event, MAX_PAYLOAD};
+use crate::imitate::{Imitation, Kind};
 use crate::jobs::{Ignored, ProgressReport, Report, Verdict};
 use crate::refusal::{self, Refusal};
 use crate::store::Payloads;
@@ -26,6 +27,7 @@ pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) ->
     let registration: messages::Registration = body::parse(&body, "a registration")?;
     let (hello, invalid) = registration.introduction(version(&head.headers))?;
     let worker_id = hello.worker_id.clone();
+    desk.limits.admit(Kind::Registration, &worker_id)?;
     desk.admit(&head.headers, &body, &worker_id, &[])?;
     if !desk.hub.update(|jobs, now| jobs.on_register(hello, now)) {
         return Err(Refusal::new(
@@ -38,10 +40,11 @@ pub(super) async fn register(State(desk): State<Arc<Desk>>, request: Request) ->
     if let Some(warning) = &warning {
         tracing::warn!(%worker_id, "{warning}");
     }
+    let is_older = desk.imitation() == Some(Imitation::Older);
     let answer = RegistrationAnswer {
         status: Some("registered".to_owned()),
-        version: Some(rxon::VERSION.to_owned()),
-        warning,
+        version: (!is_older).then(|| rxon::VERSION.to_owned()),
+        warning: warning.filter(|_| !is_older),
     };
     Ok(refusal::json(StatusCode::OK, &answer))
 }
@@ -54,6 +57,7 @@ pub(super) async fn heartbeat(
 ) -> Result<Response, Refusal> {
     let (head, body) = receive(&desk, request).await?;
     let worker = path_id(path)?;
+    desk.limits.admit(Kind::Heartbeat, &worker)?;
     let beat = if body.is_empty() {
         None
     } else {
@@ -70,9 +74,14 @@ pub(super) async fn heartbeat(
     let has_body = beat.is_some();
     let answer = desk.hub.update(|jobs, now| jobs.on_heartbeat(&worker, beat, now));
     let answer = match answer {
+        // The newer one does not say that it does not know the worker.
+        None if has_body && desk.imitation() == Some(Imitation::Newer) => json!({"status": "ok"}),
         None => json!(null),
         Some(_) if !has_body => json!({"status": "ttl_refreshed"}),
-        Some(stop) if stop.is_empty() => json!({"status": "ok"}),
+        // The older one names tasks to be stopped over the websocket only.
+        Some(stop) if stop.is_empty() || desk.imitation() == Some(Imitation::Older) => {
+            json!({"status": "ok"})
+        }
         Some(stop) => json!({"status": "ok", "cancel_task_ids": stop}),
     };
     Ok(refusal::json(StatusCode::OK, &answer))
@@ -83,6 +92,7 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
     let (head, body) = receive(&desk, request).await?;
     let result: messages::TaskResult = body::parse(&body, "a result")?;
     let worker_id = sender(result.worker_id.as_deref(), &head.headers)?;
+    desk.limits.admit(Kind::Result, &worker_id)?;
     desk.admit(&head.headers, &body, &worker_id, &[])?;
     let report = Report {
         worker_id,
@@ -96,7 +106,11 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
         },
         error: result.error.map(messages::TaskError::failure),
     };
-    let answer = match desk.hub.update(|jobs, now| jobs.on_result(report, now)) {
+    let verdict = desk.hub.update(|jobs, now| jobs.on_result(report, now));
+    if desk.imitation() == Some(Imitation::Older) {
+        return older_answer(&verdict);
+    }
+    let answer = match verdict {
         Verdict::Accepted(transition) => json!({"status": "accepted", "transition": transition}),
         Verdict::Ignored(Ignored { reason, message }) => {
             tracing::debug!(reason, "result ignored: {message}");
@@ -104,6 +118,16 @@ pub(super) async fn result(State(desk): State<Arc<Desk>>, request: Request) -> R
         }
     };
     Ok(refusal::json(StatusCode::OK, &answer))
+}
+
+/// Returns the answer of the older orchestrator to a result.
+fn older_answer(verdict: &Verdict) -> Result<Response, Refusal> {
+    match verdict {
+        Verdict::Ignored(Ignored { reason: "job_not_found", .. }) => {
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Job not found"))
+        }
+        _ => Ok(refusal::json(StatusCode::OK, &json!({"status": "ok"}))),
+    }
 }
 
 fn object(field: &str, value: Option<Box<RawValue>>) -> Result<Option<Arc<RawValue>>, Refusal> {
@@ -122,6 +146,7 @@ pub(super) async fn event(State(desk): State<Arc<Desk>>, request: Request) -> Re
     let (head, body) = receive(&desk, request).await?;
     let event: messages::EventMessage = body::parse(&body, "an event")?;
     let worker_id = sender(event.worker_id.as_deref(), &head.headers)?;
+    desk.limits.admit(Kind::Event, &worker_id)?;
     desk.admit(&head.headers, &body, &worker_id, &EVENT_IGNORES)?;
     Ok(refusal::json(StatusCode::OK, &take_event(&desk, worker_id, event)?))
 }

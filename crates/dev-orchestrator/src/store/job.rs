@@ -9,6 +9,7 @@ use rxon::{TaskName, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::blueprint::{Course, Step};
 use crate::clock::Now;
 use crate::story::{Entry, Story, What};
 use crate::task::CheckedTask;
@@ -42,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) params: Arc<RawValue>,
     pub(crate) priority: f64,
     pub(crate) timeout: Duration,
+    /// The way through a blueprint, if the job has one.
+    pub(crate) course: Option<Course>,
     /// The first job of those that were retried by a person, if this job is a retry.
     pub(crate) of: Option<u64>,
     /// The jobs that retry this one, the oldest first.
@@ -158,6 +161,7 @@ impl Job {
             // Turns -0.0, which would sort below 0.0, into 0.0.
             priority: task.priority + 0.0,
             timeout: task.timeout,
+            course: task.course,
             of,
             retried_as: Vec::new(),
             attempt: 1,
@@ -178,6 +182,9 @@ impl Job {
             started_at: None,
             ended_at: None,
         };
+        if let Some(course) = &mut job.course {
+            course.arrive(job.attempt, now.unix);
+        }
         job.record(What::Submitted, now);
         job
     }
@@ -223,6 +230,28 @@ impl Job {
         self.attempt += 1;
         self.progress = None;
         self.progress_message = None;
+    }
+
+    /// Begins the next step of a blueprint with its first try.
+    pub(crate) fn begin_step(&mut self, step: Step, now: Now) {
+        self.attempt += 1;
+        self.name = step.name;
+        self.params = step.params;
+        self.cancel_requested = false;
+        self.progress = None;
+        self.progress_message = None;
+        self.result_status = None;
+        self.payloads = Payloads::default();
+        self.error = None;
+        if let Some(course) = &self.course {
+            let entered = What::entered(&course.state);
+            self.record(entered, now);
+        }
+    }
+
+    /// The number of the current try, counted from the begin of the present step.
+    pub(crate) fn tries_of_step(&self) -> u32 {
+        self.course.as_ref().map_or(self.attempt, |course| course.tries(self.attempt))
     }
 
     /// Goes back to the try before, as if it had not been given up.
@@ -274,7 +303,8 @@ impl Job {
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         let tries: usize =
             self.tries.iter().map(|earlier| TRY_OVERHEAD + failure_weight(earlier.error.as_ref())).sum();
-        let history = self.story.weight() + tries + self.retried_as.len() * size_of::<u64>();
+        let course = self.course.as_ref().map_or(0, Course::weight);
+        let history = self.story.weight() + tries + self.retried_as.len() * size_of::<u64>() + course;
         OVERHEAD + self.params.get().len() + payloads + failure_weight(self.error.as_ref()) + texts + history
     }
 }

@@ -209,6 +209,13 @@ impl Store {
         }
     }
 
+    /// Notes that a job has other parameters than before.
+    pub(crate) fn note_params(&mut self, number: u64) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.jobs.insert(number, Change::Added);
+        }
+    }
+
     /// Notes that a worker has changed, or is gone.
     pub(super) fn note_worker(&mut self, worker_id: &WorkerId) {
         if let Some(ledger) = &mut self.ledger {

@@ -3,8 +3,9 @@
 use rxon::WorkerId;
 
 use super::{Assignment, Job, Stage, Store, Worker};
+use crate::blueprint::Course;
 use crate::clock::Now;
-use crate::view::{SkillView, Slots, TaskView, TryView, WorkerView};
+use crate::view::{JobView, SkillView, Slots, StepView, TaskView, TryView, WorkerView};
 
 impl Store {
     pub(crate) fn assignment(&self, job: &Job, deadline: f64) -> Assignment {
@@ -48,6 +49,7 @@ impl Store {
             costs: job.payloads.costs.clone(),
             error: job.error.clone(),
             tries: Some(tries.collect()),
+            job: job.course.as_ref().map(|course| self.job_view(job, course)),
             of: job.of.map(|number| self.names.job(number)),
             retried_as: job.retries().iter().map(|number| self.names.job(*number)).collect(),
             submitted_at: job.submitted_at,
@@ -61,6 +63,26 @@ impl Store {
                 _ => None,
             },
             ended_at: job.ended_at,
+        }
+    }
+
+    fn job_view(&self, job: &Job, course: &Course) -> JobView {
+        let path = course.path.iter().enumerate().map(|(position, visit)| {
+            let is_last = position + 1 == course.path.len();
+            let attempt = if is_last { job.attempt } else { visit.attempt };
+            let status = visit.status.clone();
+            StepView {
+                state: visit.state.clone(),
+                task_id: self.names.task(job.number, attempt),
+                status: status.unwrap_or_else(|| job.stage.status().as_str().to_owned()),
+                at: visit.at,
+            }
+        });
+        JobView {
+            name: course.blueprint.clone(),
+            state: course.state.clone(),
+            path: path.collect(),
+            params: Some(course.params.clone().into()),
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `outputs_sent` | the end of the last write of its outputs to the local storage |
 //! | `result` | the worker's result arrived; without a worker: the orchestrator gave the task up |
 //! | `requeued` | the try is over, and there will be another one |
+//! | `entered` | a job of a blueprint came to its next state |
 //! | `retried` | a person retried the ended task as a new one |
 //! | `cancel_requested` | the worker was asked to stop |
 //! | `cancelled` | the end of a cancelled task |
@@ -73,6 +74,7 @@ pub(crate) enum What {
     Progress(f64, Box<str>),
     Result(Box<Report>),
     Requeued(Box<str>),
+    Entered(Box<str>),
     Retried(u64),
     CancelRequested,
     Cancelled,
@@ -133,6 +135,10 @@ impl What {
         Self::Requeued(shortened(reason))
     }
 
+    pub(crate) fn entered(state: &str) -> Self {
+        Self::Entered(shortened(state))
+    }
+
     pub(crate) fn fault(name: &str) -> Self {
         Self::Fault(crate::text::cut(name, 100).into())
     }
@@ -147,14 +153,18 @@ impl What {
             | Self::Progress(..)
             | Self::CancelRequested
             | Self::Fault(_) => true,
-            Self::Submitted | Self::Requeued(_) | Self::Retried(_) | Self::Cancelled => false,
+            Self::Submitted | Self::Requeued(_) | Self::Entered(_) | Self::Retried(_) | Self::Cancelled => {
+                false
+            }
         }
     }
 
     /// The memory of the texts, in bytes.
     fn texts(&self) -> usize {
         match self {
-            Self::Progress(_, text) | Self::Requeued(text) | Self::Fault(text) => text.len(),
+            Self::Progress(_, text) | Self::Requeued(text) | Self::Entered(text) | Self::Fault(text) => {
+                text.len()
+            }
             Self::Result(report) => {
                 let error = report.error.as_ref().map_or(0, |(code, message)| code.len() + message.len());
                 size_of::<Report>() + report.status.len() + error

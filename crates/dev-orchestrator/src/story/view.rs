@@ -41,6 +41,8 @@ struct EventView {
     error: Option<ErrorView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     retried_as: Option<JobId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +62,7 @@ struct ErrorView {
 /// The phases of the current or last try, in seconds; `None` where they are not known.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Durations {
-    /// From the submission, or from the end of the try before, to the delivery.
+    /// From the submission, or from the end of the try or step before, to the delivery.
     pub(super) queued: Option<f64>,
     /// From the delivery to the end of the last read of inputs.
     pub(super) inputs: Option<f64>,
@@ -92,6 +94,7 @@ impl StoryView {
                 status: None,
                 error: None,
                 reason: None,
+                state: None,
                 retried_as: None,
                 name: None,
                 source: None,
@@ -133,6 +136,10 @@ impl EventView {
             What::Requeued(reason) => {
                 self.reason = Some(reason.to_string());
                 "requeued"
+            }
+            What::Entered(state) => {
+                self.state = Some(state.to_string());
+                "entered"
             }
             What::Retried(number) => {
                 self.retried_as = Some(names.job(*number));
@@ -180,7 +187,8 @@ impl Story {
             return Durations { queued: total, total, ..Durations::default() };
         };
         let (before, current) = self.entries.split_at(offer);
-        let is_entry = |entry: &&Entry| matches!(entry.what, What::Submitted | What::Requeued(_));
+        let is_entry =
+            |entry: &&Entry| matches!(entry.what, What::Submitted | What::Requeued(_) | What::Entered(_));
         let queued = before.iter().rev().find(is_entry).map(|entry| entry.at);
         let at =
             |wanted: fn(&Entry) -> bool| current.iter().find(|entry| wanted(entry)).map(|entry| entry.at);

@@ -11,9 +11,8 @@ use serde::{Serialize as _, Serializer};
 use serde_json::value::RawValue;
 
 pub use self::status::{TaskStatus, UnknownStatus};
-pub use self::task::{TaskView, TryView};
-pub(crate) use self::worker::SkillView;
-pub use self::worker::{Machine, Slots, WorkerView};
+pub use self::task::{JobView, StepView, TaskView, TryView};
+pub use self::worker::{Machine, SkillView, Slots, WorkerView};
 
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 pub(crate) fn raw<S: Serializer>(value: &Option<Arc<RawValue>>, serializer: S) -> Result<S::Ok, S::Error> {

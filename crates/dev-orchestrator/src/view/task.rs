@@ -61,6 +61,9 @@ pub struct TaskView {
     /// The tries before the current or last one, at most 100. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tries: Option<Vec<TryView>>,
+    /// The way through the blueprint, if this is a job of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobView>,
     /// The first task of those that were retried, if this one is the retry of an ended task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<JobId>,
@@ -96,8 +99,40 @@ impl TaskView {
     pub(crate) fn without_payloads(mut self) -> Self {
         (self.params, self.data, self.metadata, self.costs) = (None, None, None, None);
         self.tries = None;
+        if let Some(job) = &mut self.job {
+            job.params = None;
+        }
         self
     }
+}
+
+/// The way of a job through its blueprint.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobView {
+    /// The name of the blueprint.
+    pub name: String,
+    /// The present state; at the end `finished` or `failed`, or the state in which the job was cancelled or given up.
+    pub state: String,
+    /// The steps in their order, at most 100; the last one is the present one.
+    pub path: Vec<StepView>,
+    /// The parameters that the job was submitted with, unchanged. Lists omit them.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "raw")]
+    pub params: Option<Arc<RawValue>>,
+}
+
+/// A step of a job.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct StepView {
+    /// The state.
+    pub state: String,
+    /// The task id of the last try of its task.
+    pub task_id: TaskId,
+    /// The status in which its task ended; that of the job if it has not ended.
+    pub status: String,
+    /// The time at which the job came to the state, in seconds since 1970.
+    pub at: f64,
 }
 
 /// A try that failed, and was followed by another one.

@@ -74,23 +74,31 @@ pub struct Machine {
 
 /// A task that workers have registered.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct SkillView {
-    pub(crate) name: TaskName,
-    pub(crate) description: Option<String>,
+#[non_exhaustive]
+pub struct SkillView {
+    /// The name.
+    pub name: TaskName,
+    /// What it does, in words.
+    pub description: Option<String>,
+    /// The name of its group or kind.
     #[serde(rename = "type")]
-    pub(crate) kind: Option<String>,
-    pub(crate) version: Option<String>,
+    pub kind: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The JSON Schema of the parameters, unchanged.
     #[serde(serialize_with = "raw")]
-    pub(crate) input_schema: Option<Arc<RawValue>>,
+    pub input_schema: Option<Arc<RawValue>>,
+    /// The JSON Schema of the data, unchanged.
     #[serde(serialize_with = "raw")]
-    pub(crate) output_schema: Option<Arc<RawValue>>,
+    pub output_schema: Option<Arc<RawValue>>,
+    /// The JSON Schemas of its events, unchanged.
     #[serde(serialize_with = "raw")]
-    pub(crate) events_schema: Option<Arc<RawValue>>,
+    pub events_schema: Option<Arc<RawValue>>,
     /// The workers that have a handler for it now.
-    pub(crate) workers: Vec<WorkerId>,
+    pub workers: Vec<WorkerId>,
     /// Those that have its models loaded.
-    pub(crate) hot: Vec<WorkerId>,
+    pub hot: Vec<WorkerId>,
     /// Whether some of the workers have other schemas.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) differs: bool,
+    pub differs: bool,
 }

@@ -51,8 +51,18 @@ pub(super) struct Head {
 
 impl Exchange {
     /// The bytes of the bodies.
-    pub(super) fn weight(&self) -> usize {
+    pub(super) fn body_bytes(&self) -> usize {
         [&self.request, &self.response].into_iter().flatten().map(Bytes::len).sum()
+    }
+}
+
+impl Head {
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = self.path.len() + self.worker.as_ref().map_or(0, |worker| worker.len());
+        let headers = self.request_headers.0.len() + self.response_headers.0.len();
+        // With its place in the log.
+        size_of::<Self>() + size_of::<Exchange>() + texts + headers
     }
 }
 

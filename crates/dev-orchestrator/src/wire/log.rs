@@ -10,8 +10,12 @@ use super::exchange::{Exchange, Head};
 /// The number of exchanges that are kept.
 pub(super) const MAX_EXCHANGES: usize = 10_000;
 
-/// The bytes of all bodies that are kept; the oldest are dropped first.
+/// The bytes of all exchanges that are kept; the oldest bodies are dropped first.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The bytes of everything but the bodies; the oldest exchanges are dropped first. Only exchanges with headers that are
+/// many times larger than usual have so many.
+const MAX_HEAD_BYTES: usize = MAX_BYTES / 2;
 
 /// The last exchanges, the oldest first.
 #[derive(Debug, Default)]
@@ -20,7 +24,9 @@ pub(super) struct Log {
     /// The number of the last exchange; the first is 1.
     last: u64,
     /// The bytes of the bodies.
-    bytes: usize,
+    body_bytes: usize,
+    /// The bytes of everything else.
+    head_bytes: usize,
     /// The number of exchanges at the front whose bodies were dropped.
     bare: usize,
 }
@@ -28,24 +34,25 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn push(&mut self, head: Head, request: Bytes, response: Bytes) {
         self.last += 1;
-        if self.exchanges.len() == MAX_EXCHANGES
-            && let Some(oldest) = self.exchanges.pop_front()
-        {
-            self.bytes -= oldest.weight();
-            self.bare = self.bare.saturating_sub(1);
-        }
         let exchange = Exchange {
             number: self.last,
             head: Arc::new(head),
             request: Some(request),
             response: Some(response),
         };
-        self.bytes += exchange.weight();
+        self.body_bytes += exchange.body_bytes();
+        self.head_bytes += exchange.head.bytes();
         self.exchanges.push_back(exchange);
-        while self.bytes > MAX_BYTES
+        while self.exchanges.len() > MAX_EXCHANGES || self.head_bytes > MAX_HEAD_BYTES {
+            let Some(oldest) = self.exchanges.pop_front() else { break };
+            self.body_bytes -= oldest.body_bytes();
+            self.head_bytes -= oldest.head.bytes();
+            self.bare = self.bare.saturating_sub(1);
+        }
+        while self.body_bytes + self.head_bytes > MAX_BYTES
             && let Some(oldest) = self.exchanges.get_mut(self.bare)
         {
-            self.bytes -= oldest.weight();
+            self.body_bytes -= oldest.body_bytes();
             (oldest.request, oldest.response) = (None, None);
             self.bare += 1;
         }
@@ -96,11 +103,29 @@ mod tests {
             log.push(Head::default(), body.clone(), body.clone());
         }
         let kept: Vec<bool> = log.after(0).map(|exchange| exchange.request.is_some()).collect();
-        assert_eq!(kept, [false, false, true, true, true, true]);
+        // The heads need some of the room for the fourth.
+        assert_eq!(kept, [false, false, false, true, true, true]);
         assert!(log.after(0).all(|exchange| exchange.request.is_some() == exchange.response.is_some()));
         for _ in 0..MAX_EXCHANGES {
             log.push(Head::default(), Bytes::new(), Bytes::new());
         }
-        assert_eq!((log.bytes, log.bare), (0, 0));
+        assert_eq!((log.body_bytes, log.bare), (0, 0));
+    }
+
+    #[test]
+    fn large_heads_count() {
+        let mut log = Log::default();
+        let body = Bytes::from(vec![b'x'; 1024]);
+        for _ in 0..MAX_EXCHANGES {
+            let head = Head { path: "x".repeat(16 * 1024).into(), ..Head::default() };
+            log.push(head, body.clone(), body.clone());
+        }
+        assert_eq!(log.last(), MAX_EXCHANGES as u64);
+        let kept = numbers(&log, 0);
+        assert!(kept.len() > 1000 && kept.len() < MAX_HEAD_BYTES / (16 * 1024), "{}", kept.len());
+        assert_eq!(kept.last(), Some(&log.last()));
+        let bytes: usize = log.after(0).map(|exchange| exchange.head.bytes() + exchange.body_bytes()).sum();
+        assert_eq!(bytes, log.head_bytes + log.body_bytes);
+        assert!(bytes <= MAX_BYTES);
     }
 }

@@ -1,5 +1,7 @@
 //! Masking of tokens and keys in what is shown.
 
+use std::borrow::Cow;
+
 /// The text in place of a secret.
 const MASK: &str = "***";
 
@@ -62,7 +64,61 @@ impl Masks {
 
     /// Masks a body. `is_cut` says that it goes on.
     pub(super) fn body(&self, body: &[u8], is_cut: bool) -> String {
-        self.known(&members(&String::from_utf8_lossy(body)), is_cut)
+        self.known(&self.members(&String::from_utf8_lossy(body)), is_cut)
+    }
+
+    /// Masks the texts in secret members of JSON, and those that spell a known secret with escapes. Every other byte stays
+    /// as it is. This follows only quotes and brackets, since a body may have been cut, and may be no JSON at all.
+    fn members(&self, text: &str) -> String {
+        let bytes = text.as_bytes();
+        let mut masked = String::with_capacity(text.len());
+        // The number of open brackets, and that at which a secret value began.
+        let (mut depth, mut secret_at) = (0_usize, None);
+        let (mut is_secret_next, mut copied, mut at) = (false, 0, 0);
+        while at < bytes.len() {
+            match bytes[at] {
+                b'"' => {
+                    let (end, is_closed) = end_of_text(bytes, at);
+                    let content = text.get(at + 1..if is_closed { end - 1 } else { end }).unwrap_or_default();
+                    let is_name = is_colon_next(bytes, end);
+                    if is_name {
+                        is_secret_next = is_secret(&unescaped(content));
+                    } else if is_secret_next || secret_at.is_some() || self.is_spelt_in(content) {
+                        masked.push_str(&text[copied..=at]);
+                        masked.push_str(MASK);
+                        // The closing quote, if the text was not cut, is copied with what follows.
+                        copied = if is_closed { end - 1 } else { end };
+                        is_secret_next = false;
+                    }
+                    at = end;
+                    continue;
+                }
+                b'{' | b'[' => {
+                    if is_secret_next && secret_at.is_none() {
+                        secret_at = Some(depth);
+                    }
+                    is_secret_next = false;
+                    depth += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    secret_at = secret_at.filter(|start| *start < depth);
+                }
+                b',' => is_secret_next = false,
+                _ => {}
+            }
+            at += 1;
+        }
+        masked.push_str(&text[copied..]);
+        masked
+    }
+
+    /// Whether a text of JSON has a known secret that only its escapes hide.
+    fn is_spelt_in(&self, content: &str) -> bool {
+        content.contains('\\') && {
+            let plain = unescaped(content);
+            self.0.iter().any(|secret| plain.contains(secret.as_str()))
+        }
     }
 
     /// Masks the known secrets.
@@ -121,49 +177,12 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Masks the texts in secret members of JSON, and leaves every other byte as it is. It follows only quotes and brackets,
-/// since a body may have been cut, and may be no JSON at all.
-fn members(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut masked = String::with_capacity(text.len());
-    // The number of open brackets, and that at which a secret value began.
-    let (mut depth, mut secret_at) = (0_usize, None);
-    let (mut is_secret_next, mut copied, mut at) = (false, 0, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => {
-                let (end, is_closed) = end_of_text(bytes, at);
-                let is_name = is_colon_next(bytes, end);
-                if is_name {
-                    is_secret_next = is_secret(text.get(at + 1..end - 1).unwrap_or_default());
-                } else if is_secret_next || secret_at.is_some() {
-                    masked.push_str(&text[copied..=at]);
-                    masked.push_str(MASK);
-                    // The closing quote, if the text was not cut, is copied with what follows.
-                    copied = if is_closed { end - 1 } else { end };
-                    is_secret_next = false;
-                }
-                at = end;
-                continue;
-            }
-            b'{' | b'[' => {
-                if is_secret_next && secret_at.is_none() {
-                    secret_at = Some(depth);
-                }
-                is_secret_next = false;
-                depth += 1;
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                secret_at = secret_at.filter(|start| *start < depth);
-            }
-            b',' => is_secret_next = false,
-            _ => {}
-        }
-        at += 1;
+/// Returns a text of JSON without its escapes; as it is if they are wrong.
+fn unescaped(content: &str) -> Cow<'_, str> {
+    if !content.contains('\\') {
+        return Cow::Borrowed(content);
     }
-    masked.push_str(&text[copied..]);
-    masked
+    serde_json::from_str(&format!("\"{content}\"")).map_or(Cow::Borrowed(content), Cow::Owned)
 }
 
 /// Returns the position after the text that begins at `start`, and whether the text has a closing quote.
@@ -244,6 +263,8 @@ mod tests {
             (r#"{"max_tokens":256,"a":"x"}"#, r#"{"max_tokens":256,"a":"x"}"#),
             (r#"{"token":null,"a":"x"}"#, r#"{"token":null,"a":"x"}"#),
             (r#"["token", "x"]"#, r#"["token", "x"]"#),
+            (r#"{"tok\u0065n":"x","pass\u0077ord":"y"}"#, r#"{"tok\u0065n":"***","pass\u0077ord":"***"}"#),
+            (r#"{"tok\u00zen":"x"}"#, r#"{"tok\u00zen":"x"}"#),
             (r#"{"token":"abc"#, r#"{"token":"***"#),
             (r#"{"token":"abc\""#, r#"{"token":"***"#),
             (r#"{"token":""#, r#"{"token":"***"#),
@@ -252,7 +273,7 @@ mod tests {
             ("\"", "\""),
             ("", ""),
         ] {
-            assert_eq!(members(text), expected, "{text}");
+            assert_eq!(masks(&[]).members(text), expected, "{text}");
         }
     }
 
@@ -263,6 +284,7 @@ mod tests {
         assert_eq!(masks.header("x-worker-token", "short"), "***");
         assert_eq!(masks.path("/_worker/a?b=hunter2hunter&token=x&c"), "/_worker/a?b=***&token=***&c");
         assert_eq!(masks.body(br#"{"a":"a\"quoted"}"#, false), r#"{"a":"***"}"#);
+        assert_eq!(masks.body(br#"["a \u0068unter2hunter", "\u0061"]"#, false), r#"["***", "\u0061"]"#);
         assert_eq!(masks.body(b"short", false), "short");
         assert_eq!(masks.body(b"it is hunter2", true), "it is ***");
         assert_eq!(masks.body(b"it is hunter2", false), "it is hunter2");

@@ -77,9 +77,9 @@ impl Recording {
         &self.visit
     }
 
-    /// Takes the body of the request.
-    pub(crate) fn on_request_body(&mut self, body: &[u8]) {
-        self.head.request_bytes = body.len() as u64;
+    /// Takes the body of the request, or the beginning of one that was refused, and its length.
+    pub(crate) fn on_request_body(&mut self, body: &[u8], length: usize) {
+        self.head.request_bytes = length as u64;
         self.request = kept_body(body);
         self.visit.read_body(body, self.hub.faults.is_active());
     }
@@ -88,12 +88,24 @@ impl Recording {
     pub(crate) fn on_fault(&mut self, fault: Fault, is_harmful: bool) {
         self.head.fault = Some(fault);
         self.is_harmed |= is_harmful;
+        self.tell(fault);
     }
 
     /// Records the task that the route has given to the worker, while a fault is on.
     pub(crate) fn on_handed(&mut self, handed: &Handed) {
         self.handed = Some(handed.task_id.clone());
         self.head.fault = handed.fault;
+        if let Some(fault) = handed.fault {
+            self.tell(fault);
+        }
+    }
+
+    /// Tells at once that a fault has hit a message about a task: an exchange may last as long as its fault.
+    fn tell(&self, fault: Fault) {
+        let handed = self.handed.as_ref().map(TaskId::as_str);
+        if let Some(task) = handed.or(self.visit.result()) {
+            self.hub.on_task_hit(fault, task, self.visit.worker(), handed.is_none());
+        }
     }
 
     /// Records an answer while it is sent.
@@ -124,7 +136,6 @@ impl Drop for Recording {
         let mut head = std::mem::take(&mut self.head);
         head.seconds = self.begun.elapsed().as_secs_f64();
         head.worker = self.visit.worker().map(Box::from);
-        let fault = head.fault;
         let is_success = head.status.is_some_and(|status| status.is_success());
         let request = std::mem::take(&mut self.request);
         let response = std::mem::take(&mut self.response).into_boxed_slice();
@@ -132,10 +143,6 @@ impl Drop for Recording {
         if self.hub.faults.is_active() {
             let is_answered = self.is_answered && !self.is_harmed;
             self.hub.on_exchange_ended(&self.visit, is_answered, is_answered && is_success);
-        }
-        let task = self.handed.as_ref().map(TaskId::as_str).or(self.visit.result());
-        if let Some((fault, task)) = fault.zip(task) {
-            self.hub.on_task_hit(fault, task, self.visit.worker());
         }
     }
 }

@@ -61,6 +61,34 @@ async fn a_task_is_submitted_seen_listed_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_worker_on_this_machine_is_told_what_it_needs_and_nobody_else_is() {
+    let settings = Settings::new().with_token("hunter2").with_allowed_host("orchestrator");
+    let orchestrator = DevOrchestrator::start(settings).await.expect("a free port");
+    let address = orchestrator.address();
+    let health = async |headers: &[(&str, &str)]| {
+        send(address, request(address, Method::GET, "/api/health", headers, "")).await.json()
+    };
+    let told = health(&[]).await;
+    let storage = orchestrator.storage().expect("a storage");
+    assert_eq!(told["environment"]["ORCHESTRATOR_URL"], orchestrator.url());
+    assert_eq!(told["environment"]["WORKER_TOKEN"], "hunter2");
+    for (name, value) in storage.variables() {
+        assert_eq!(told["environment"][name], value);
+    }
+    assert_eq!(health(&[("host", "localhost:8080")]).await, told);
+    for headers in [
+        [("host", "orchestrator"), ("accept", "*/*")],
+        [("host", "localhost"), ("host", "orchestrator")],
+        [("host", "localhost"), ("origin", "http://evil.example")],
+        [("host", "localhost"), ("sec-fetch-site", "cross-site")],
+    ] {
+        let told = health(&headers).await;
+        assert_eq!((&told["status"], told.get("environment")), (&json!("ok"), None), "{headers:?}");
+    }
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn workers_and_health_are_shown() {
     let orchestrator = start().await;
     assert_eq!(get(&orchestrator, "/api/health").await.json()["status"], "ok");
@@ -88,7 +116,7 @@ async fn what_is_no_task_is_refused_with_the_value_and_what_was_expected() {
         ("", "the body is not a task"),
         ("{", "the body is not a task"),
         ("[]", "the body is not a task"),
-        ("{} {}", "missing field `type`"),
+        ("{} {}", "trailing characters"),
         ("{}", "missing field `type`"),
         (r#"{"type":5}"#, "`type`: invalid type: integer `5`, expected a string"),
         (r#"{"type":"a b"}"#, "`a b` is not an identifier"),

@@ -28,12 +28,26 @@ async fn a_wrong_or_missing_token_is_refused_with_what_to_check() {
         ] {
             let headers = [("x-worker-token", token)];
             let answer = send(address, request(address, method, path, &headers, body.clone())).await;
-            let text = answer.error(403);
+            let text = answer.error(401);
             assert!(text.contains("`WORKER_TOKEN`") && !text.contains("secret"), "{text}");
         }
     }
     assert_eq!(orchestrator.workers().len(), 0);
     Worker::registered(&orchestrator, "w", &["x"]).await;
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
+async fn suspended_tokens_are_refused_until_they_are_accepted_again() {
+    let orchestrator = DevOrchestrator::start(Settings::new().with_token("secret")).await.expect("a port");
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    orchestrator.suspend_tokens(true);
+    let text = worker.poll_for("0").await.error(401);
+    assert!(text.contains("expired") && !text.contains("secret"), "{text}");
+    orchestrator.suspend_tokens(false);
+    assert_eq!(worker.poll_for("0").await.status, StatusCode::NO_CONTENT);
+    let skills: Vec<String> = orchestrator.skills().iter().map(|skill| skill.name.to_string()).collect();
+    assert_eq!(skills, ["x"]);
     orchestrator.shutdown().await;
 }
 
@@ -44,7 +58,7 @@ async fn without_a_configured_token_any_but_the_empty_one_will_do() {
     worker.token = "whatever".to_owned();
     assert_eq!(worker.poll_for("0").await.status, StatusCode::NO_CONTENT);
     worker.token = String::new();
-    worker.poll_for("0").await.error(403);
+    worker.poll_for("0").await.error(401);
     orchestrator.shutdown().await;
 }
 

@@ -39,14 +39,23 @@ impl Browser {
         orchestrator: &DevOrchestrator,
         last: Option<&str>,
     ) -> Result<Self, StatusCode> {
+        let headers: Vec<_> = last.into_iter().map(|last| ("last-event-id", last)).collect();
+        Self::open_with(orchestrator, &headers).await
+    }
+
+    /// Opens a stream with these headers; the error is the status of a refusal.
+    pub(crate) async fn open_with(
+        orchestrator: &DevOrchestrator,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, StatusCode> {
         let stream = TcpStream::connect(orchestrator.address()).await.expect("it listens");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { drop(connection.await) });
         let mut request = Request::builder().uri("/api/events").header("host", "localhost");
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Empty::<Bytes>::new()).expect("a request");
         let (head, body) = in_time(sender.send_request(request)).await.expect("an answer").into_parts();

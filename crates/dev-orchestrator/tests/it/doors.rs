@@ -3,6 +3,7 @@
 use avtomatika_dev::{DevOrchestrator, Settings};
 use hyper::Method;
 
+use crate::browser::Browser;
 use crate::client::{Answer, request, send};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -84,6 +85,34 @@ async fn a_page_of_another_site_may_change_nothing() {
     }
     assert_eq!(call(&orchestrator, Method::PUT, file, &[("origin", &own)]).await.status, 200);
     call(&orchestrator, Method::POST, "/api/tasks", &[("origin", &own), JSON]).await.error(400);
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_use_up_the_readers_of_events() {
+    let orchestrator = DevOrchestrator::start(Settings::new()).await.expect("a free port");
+    let own = format!("http://{}", orchestrator.address());
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        ("origin", "http://localhost:1"),
+        // A picture has no `Origin`.
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        for _ in 0..2 {
+            let text = call(&orchestrator, Method::GET, "/api/events", &[(name, value)]).await.error(403);
+            assert!(text.to_ascii_lowercase().contains(&format!("`{name}` is `{value}`")), "{text}");
+        }
+    }
+    for headers in [
+        &[][..],
+        &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        let mut browser = Browser::open_with(&orchestrator, headers).await.expect("there is room");
+        assert_eq!(browser.next().await.expect("an event").name, "snapshot");
+    }
     orchestrator.shutdown().await;
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod auth;
+mod blueprints;
 mod browser;
 mod bulk;
 mod client;
@@ -10,6 +11,7 @@ mod events;
 mod faults;
 mod figures;
 mod files;
+mod imitations;
 mod life;
 mod listing;
 mod logs;
@@ -19,6 +21,7 @@ mod page;
 mod polls;
 mod results;
 mod retries;
+mod rubbish;
 mod s3;
 mod shutdown;
 mod snippets;

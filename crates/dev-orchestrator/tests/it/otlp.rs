@@ -39,6 +39,18 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, length], content].concat()
 }
 
+/// The same for any length.
+fn nested(content: &[u8], number: u8) -> Vec<u8> {
+    let mut head = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length >= 128 {
+        head.push((length % 128 + 128) as u8);
+        length /= 128;
+    }
+    head.push(length as u8);
+    [&head, content].concat()
+}
+
 fn record(text: &str, task_id: &Value) -> Value {
     json!({"body": {"stringValue": text}, "attributes": [{"key": "task_id", "value": {"stringValue": task_id}}]})
 }
@@ -114,6 +126,15 @@ async fn rubbish_and_too_much_are_refused() {
         export(&orchestrator, path, &[], "{}").await.error(415);
         export(&orchestrator, path, &[json], vec![b' '; 5_000_000]).await.error(413);
         export(&orchestrator, path, &[json, gzip], zipped(&vec![b' '; 20_000_000])).await.error(413);
+        // Many values in few bytes: 2,000,000 records without content, and a few more records than the limit.
+        let empty = b"\x12\x00".repeat(2_000_000);
+        let many = [nested(&nested(&empty, 2), 1), nested(&nested(&empty[..2 * 10_001], 2), 1)];
+        for body in many {
+            let text = export(&orchestrator, path, &[protobuf, gzip], zipped(&body)).await.error(413);
+            assert!(text.contains("send less at once"), "{text}");
+        }
+        let most = nested(&nested(&empty[..2 * 10_000], 2), 1);
+        assert_eq!(export(&orchestrator, path, &[protobuf], most).await.status, 200);
         assert_eq!(export(&orchestrator, path, &[protobuf], "").await.json(), json!({}));
         let own = ("origin", "http://evil.example");
         export(&orchestrator, path, &[json, own], "{}").await.error(403);

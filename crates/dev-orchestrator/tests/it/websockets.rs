@@ -128,7 +128,7 @@ async fn whoever_is_no_worker_or_opens_no_websocket_is_refused() {
     let orchestrator = DevOrchestrator::start(settings).await.expect("a free port");
     let wrong = Worker::new(&orchestrator, "w");
     let error = connect(&wrong).await.expect_err("a wrong token");
-    assert!(error.to_string().contains("403"), "{error}");
+    assert!(error.to_string().contains("401"), "{error}");
     let right = Worker { token: "right".to_owned(), ..wrong };
     let answer = right.send(Method::GET, "ws/w", "").await;
     assert!(answer.error(426).contains("expected `Upgrade: websocket`"), "{answer:?}");

@@ -62,6 +62,23 @@ async fn exchanges_are_listed_when_they_have_ended() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_refused_is_shown() {
+    let (orchestrator, worker) = started().await;
+    let large = format!("{{\"token\":\"abc\",\"data\":\"{}\"}}", "x".repeat(1024 * 1024));
+    for (path, operation) in [("tasks/result", "result"), ("workers/register", "register")] {
+        worker.send(Method::POST, path, large.clone()).await.error(413);
+        let page = wire(&orchestrator, &format!("limit=1&operation={operation}")).await;
+        let exchange = &page["exchanges"][0];
+        assert_eq!((&exchange["status"], &exchange["cut"]), (&json!(413), &json!(true)));
+        assert_eq!(exchange["request_bytes"], large.len());
+        let body = exchange["request"]["body"].as_str().expect("a text");
+        assert!(body.starts_with(r#"{"token":"***","data":"xxx"#), "{}", &body[..50]);
+        assert!(body.len() > 60 * 1024 && body.len() <= 64 * 1024, "{}", body.len());
+    }
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn exchanges_are_chosen_by_number_worker_and_operation() {
     let (orchestrator, worker) = started().await;
     let other = Worker::registered(&orchestrator, "v", &["x"]).await;
@@ -111,7 +128,7 @@ async fn no_secret_is_shown() {
     });
     assert_eq!(worker.post("workers/register", &registration).await.status, 200);
     let wrong = Worker { token: "a-wrong-token".to_owned(), ..worker.clone() };
-    wrong.post("events", &json!({"event_type": "a-wrong-token", "payload": {}})).await.error(403);
+    wrong.post("events", &json!({"event_type": "a-wrong-token", "payload": {}})).await.error(401);
     for query in ["", "format=har"] {
         let text = wire(&orchestrator, query).await.to_string();
         for secret in [key.as_str(), "a-worker-token", "a-wrong-token", "another", "one more"] {
@@ -241,10 +258,10 @@ async fn a_message_without_the_token_is_listed_without_its_body_and_meets_no_fau
     let stranger = Worker { token: String::new(), ..worker };
     orchestrator.set_fault(Fault::Error5xx, FaultSwitch::on()).expect("a fault");
     let answer = stranger.send(Method::POST, "events", r#"{"event_type": "spam"}"#).await;
-    assert!(answer.error(403).contains("X-Worker-Token"), "{answer:?}");
+    assert!(answer.error(401).contains("X-Worker-Token"), "{answer:?}");
     let page = wire(&orchestrator, "operation=event").await;
     let exchange = &page["exchanges"][0];
-    assert_eq!((&exchange["status"], &exchange["request"]["body"]), (&json!(403), &json!("")));
+    assert_eq!((&exchange["status"], &exchange["request"]["body"]), (&json!(401), &json!("")));
     assert!(exchange.get("fault").is_none(), "{exchange}");
     orchestrator.shutdown().await;
 }

@@ -55,6 +55,7 @@ def observe(
         program = Running(HARNESS, one.url, python, **variables)
         try:
             _await_heartbeats(one, cases, program)
+            _await_websockets(one, program)
             for case in cases:
                 for command in case.commands:
                     one.command(case.id, command, WAIT)
@@ -109,6 +110,18 @@ def _await_heartbeats(one: Wire, cases: Sequence[Case], program: Running) -> Non
     """Waits for the first heartbeats: whether they name a task does not depend on the time then."""
     expected = {case.id for case in cases}
     _await(one, lambda: expected - {body["worker_id"] for body in one.heartbeats() if isinstance(body, dict)}, program)
+
+
+def _await_websockets(one: Wire, program: Running) -> None:
+    """Waits until each worker that has sent a heartbeat has a websocket: without one, 1.0b4 drops progress. They are
+    counted, since the address of 1.0b4 names no worker."""
+
+    def open_everywhere() -> bool:
+        workers = {body["worker_id"] for body in one.heartbeats() if isinstance(body, dict)}
+        return program.process.poll() is not None or len(one.websockets()) >= len(workers)
+
+    with suppress(AssertionError):
+        one.until(open_everywhere, limit=WAIT)
 
 
 def _await_results(one: Wire, cases: Sequence[Case], version: str, program: Running) -> str:

@@ -10,7 +10,7 @@ const MAX_LINE: usize = 64 * 1024;
 
 /// The stream that a line was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::commands) enum Source {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -18,7 +18,7 @@ pub(super) enum Source {
 }
 
 /// Calls a function with every line, without its end, until the stream ends.
-pub(super) async fn read(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
+pub(in crate::commands) async fn read(stream: impl AsyncRead + Unpin, mut each: impl AsyncFnMut(&[u8])) {
     let mut stream = BufReader::with_capacity(MAX_LINE, stream);
     let mut line = Vec::new();
     while let Ok(buffer) = stream.fill_buf().await {
@@ -32,12 +32,12 @@ pub(super) async fn read(stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[
         let used = taken + usize::from(end.is_some());
         stream.consume(used);
         if end.is_some() || line.len() == MAX_LINE {
-            each(line.strip_suffix(b"\r").unwrap_or(&line));
+            each(line.strip_suffix(b"\r").unwrap_or(&line)).await;
             line.clear();
         }
     }
     if !line.is_empty() {
-        each(&line);
+        each(&line).await;
     }
 }
 
@@ -54,7 +54,7 @@ struct Record {
 
 /// Returns a line as it is shown in a terminal: a line of JSON with a `message` as `LEVEL message`, with the trace of an
 /// error below it; any other line as it is.
-pub(super) fn shown(line: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::commands) fn shown(line: &[u8]) -> Cow<'_, [u8]> {
     if !line.starts_with(b"{") {
         return Cow::Borrowed(line);
     }
@@ -77,7 +77,7 @@ mod tests {
 
     async fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
-        read(bytes, |line| lines.push(line.to_vec())).await;
+        read(bytes, async |line: &[u8]| lines.push(line.to_vec())).await;
         lines
     }
 

@@ -1,16 +1,17 @@
 //! `dev`: a development orchestrator with a local S3, and workers that are restarted when they end or their files change.
 
 mod banner;
+mod blueprints;
 mod browser;
 mod holder;
-mod lines;
+pub(super) mod lines;
 mod logbook;
 mod ports;
 mod restarts;
-mod server;
+pub(super) mod server;
 mod state;
 mod team;
-mod variables;
+pub(super) mod variables;
 mod watch;
 mod worker;
 
@@ -19,10 +20,10 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use avtomatika_dev::{S3Settings, Settings, State};
+use avtomatika_dev::{Blueprint, S3Settings, Settings, State};
 use avtomatika_worker::WorkerConfig;
 use tokio::sync::watch::{Sender, channel as watch_channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::banner::Banner;
@@ -35,8 +36,11 @@ use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 use crate::signals::{Signal, Signals};
 
-/// The time between the first signal and the end of this process.
-const END: Duration = Duration::from_millis(4_700);
+/// The time between the first signal and the end of the server. The last lines on the terminal follow.
+const END: Duration = Duration::from_millis(4_600);
+
+/// The part of it that is the server's own: a worker that the system does not let die is left behind then.
+const END_OF_SERVER: Duration = Duration::from_millis(200);
 
 /// The time that everything has to end after a second signal.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -45,8 +49,14 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 pub(crate) fn run(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     let _log =
         dev.verbose.then(configuration).transpose()?.map(|config| avtomatika_worker::logging::init(&config));
+    // A terminal that takes nothing must not hold up the workers.
+    let printer = &printer.in_background().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(dev, printer))
+    let runtime = runtime.context("cannot start the runtime")?;
+    let exit = runtime.block_on(serve(dev, printer));
+    // Nothing that still runs on a thread beside it is waited for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Returns the configuration of the log.
@@ -63,13 +73,14 @@ fn configuration() -> Result<WorkerConfig, Failure> {
 async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     // From here on, a signal ends this in order.
     let mut signals = Signals::listen()?;
-    // Wrong paths are named before anything is started.
+    // Wrong paths and files are named before anything is started.
+    let blueprints = blueprints::read(&dev.blueprint)?;
     let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
     let state = state::open(dev.state.clone(), printer).await?;
     let token = token(dev, state.as_ref())?;
-    let server = Server::start(listener, settings(dev, &ports, &token, state.clone())?);
+    let server = Server::start(listener, settings(dev, &ports, &token, blueprints, state.clone())?);
     let server = server.map_err(|error| ports.storage_failure(error))?;
     if !ports.is_loopback() {
         printer.warning(format_args!(
@@ -78,7 +89,10 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
         ));
     }
     let banner = Banner::of(server.orchestrator(), &token, state.as_ref());
-    banner.print(printer)?;
+    if let Err(error) = banner.print(printer) {
+        server.shutdown().await;
+        return Err(error.into());
+    }
 
     let team = Team::new(dev, server.orchestrator(), banner.variables(), printer);
     let beside = Beside { opens: dev.open, watcher, printer };
@@ -113,6 +127,7 @@ async fn attend(
     team.announce_end();
     tokio::select! {
         biased;
+        () = sleep_until(until - END_OF_SERVER) => (until, None),
         signal = signals.next() => {
             stop.kill.cancel();
             // A process that the system does not let die is left behind.
@@ -168,15 +183,27 @@ fn token(dev: &Dev, state: Option<&State>) -> Result<String, Failure> {
 }
 
 /// Returns 32 random hexadecimal digits.
-fn random() -> anyhow::Result<String> {
+pub(super) fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.context("cannot read `/dev/urandom`")?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-fn settings(dev: &Dev, ports: &Ports, token: &str, state: Option<State>) -> Result<Settings, Failure> {
+fn settings(
+    dev: &Dev,
+    ports: &Ports,
+    token: &str,
+    blueprints: Vec<Blueprint>,
+    state: Option<State>,
+) -> Result<Settings, Failure> {
     let mut settings = Settings::new().with_address(ports.address()).with_token(token);
+    if let Some(version) = &dev.imitated {
+        settings = settings.with_imitation(version.parse().map_err(Failure::usage)?);
+    }
+    for blueprint in blueprints {
+        settings = settings.with_blueprint(blueprint);
+    }
     for host in &dev.allow_host {
         settings = settings.with_allowed_host(host);
     }

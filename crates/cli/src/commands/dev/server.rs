@@ -4,14 +4,18 @@
 use std::io;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use avtomatika_dev::{DevOrchestrator, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+/// The time that what runs on other threads has when the orchestrator has ended.
+const BESIDE: Duration = Duration::from_millis(100);
+
 /// The running orchestrator. Dropping it ends it without waiting.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(in crate::commands) struct Server {
     orchestrator: DevOrchestrator,
     /// Dropped to end the thread.
     stop: oneshot::Sender<()>,
@@ -20,7 +24,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the orchestrator.
-    pub(super) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
+    pub(in crate::commands) fn start(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let orchestrator = match start_on(&runtime, listener, settings) {
@@ -34,20 +38,22 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("orchestrator".to_owned()).spawn(move || {
             let _ = runtime.block_on(stopped);
+            // What runs on threads beside it, such as reading a large request, is waited for shortly.
+            runtime.shutdown_timeout(BESIDE);
         })?;
         Ok(Self { orchestrator, stop, thread })
     }
 
     /// The orchestrator.
-    pub(super) fn orchestrator(&self) -> &DevOrchestrator {
+    pub(in crate::commands) fn orchestrator(&self) -> &DevOrchestrator {
         &self.orchestrator
     }
 
     /// Shuts the orchestrator down, and ends its thread.
-    pub(super) async fn shutdown(self) {
+    pub(in crate::commands) async fn shutdown(self) {
         self.orchestrator.shutdown().await;
         drop(self.stop);
-        // The runtime has nothing left to do.
+        // The runtime has nothing left to do, or ends shortly without.
         let _ = self.thread.join();
     }
 }

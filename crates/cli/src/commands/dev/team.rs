@@ -33,7 +33,7 @@ impl<'a> Team<'a> {
         let ids = variables::ids(count, std::env::var("WORKER_ID").ok());
         let workers = ids.into_iter().map(|id| Worker {
             command: &dev.command,
-            variables: variables::added(own, &id, |name| std::env::var_os(name)),
+            variables: variables::added(own, &id, dev.imitated.is_some(), |name| std::env::var_os(name)),
             // A worker ends by itself in its shutdown time; what is still there after it hangs.
             grace: shutdown_time(std::env::var("WORKER_SHUTDOWN_TIMEOUT").ok()) + Duration::from_secs(1),
             prefix: format!("{} ", printer.note_paint().apply(Style::Cyan, format_args!("[{id}]"))),

@@ -21,7 +21,7 @@ const AT_THE_END: Duration = Duration::from_secs(4);
 const IN_A_HURRY: Duration = Duration::from_secs(1);
 
 /// The time in which the last lines of a worker are read: something that escaped may hold its pipes open.
-const LAST_LINES: Duration = Duration::from_millis(500);
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// The end of a worker whose supervisor did not tell it, because it was killed itself.
 const UNKNOWN: End = End::Killed(9);
@@ -140,15 +140,16 @@ impl Worker<'_> {
 
     /// Shows and keeps everything that the worker writes.
     async fn pass_on(&self, stdout: ChildStdout, stderr: ChildStderr) {
-        let pass_on = |source: Source, line: &[u8]| {
+        let pass_on = async |source: Source, line: &[u8]| {
             logbook::keep(self.orchestrator, &self.id, source, line);
             for shown in lines::shown(line).split(|byte| *byte == b'\n') {
+                self.printer.room().await;
                 self.printer.pass_on(&self.prefix, shown);
             }
         };
         tokio::join!(
-            lines::read(stdout, |line| pass_on(Source::Stdout, line)),
-            lines::read(stderr, |line| pass_on(Source::Stderr, line)),
+            lines::read(stdout, async |line: &[u8]| pass_on(Source::Stdout, line).await),
+            lines::read(stderr, async |line: &[u8]| pass_on(Source::Stderr, line).await),
         );
     }
 

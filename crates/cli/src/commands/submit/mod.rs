@@ -4,8 +4,9 @@ mod files;
 pub(super) mod params;
 pub(super) mod real;
 mod results;
-mod schema;
+pub(super) mod schema;
 mod send;
+mod texts;
 
 use crate::args::{Global, Submit};
 use crate::client::{Client, Submitted};

@@ -1,16 +1,18 @@
 //! The check of parameters against the JSON Schema that a worker registered.
 //!
 //! The server takes parameters that do not fit, and the worker decides; this only finds mistakes before they are sent. So
-//! what is not known here, such as `pattern`, is not checked, and needs no library that takes long to build.
+//! what is not known here is not checked, and needs no library that takes long to build.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use super::texts;
 
 /// The depth beyond which nothing is checked: schemas may refer to themselves.
 const MAX_DEPTH: usize = 64;
 
 /// Returns a sentence for each value that does not fit.
-pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+pub(in crate::commands) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     let mut check = Check { root: schema, problems: Vec::new() };
     check.value(schema, value, "", 0);
     check.problems
@@ -143,6 +145,13 @@ impl Check<'_> {
 
     fn text(&mut self, words: &Map<String, Value>, value: &Value, text: &str, path: &str) {
         self.count(words, ("minLength", "maxLength"), text.chars().count(), "characters", (path, value));
+        let word = |name: &str| words.get(name).and_then(Value::as_str);
+        if let Some(pattern) = word("pattern").filter(|pattern| !texts::matches(pattern, text)) {
+            self.problem(path, value, &format!("a text like `{pattern}`"));
+        }
+        if let Some(expected) = word("format").and_then(|format| texts::format_problem(format, text)) {
+            self.problem(path, value, expected);
+        }
     }
 
     fn array(
@@ -182,13 +191,20 @@ impl Check<'_> {
             }
         }
         let properties = words.get("properties").and_then(Value::as_object);
-        // A pattern may allow any name.
-        let others = words.get("additionalProperties").filter(|_| !words.contains_key("patternProperties"));
+        let patterns = words.get("patternProperties").and_then(Value::as_object);
+        let others = words.get("additionalProperties");
         for (name, member) in members {
             let place = joined(path, name);
-            if let Some(schema) = properties.and_then(|properties| properties.get(name)) {
+            let own = properties.and_then(|properties| properties.get(name));
+            let fitting = patterns.into_iter().flatten().filter(|(pattern, _)| texts::matches(pattern, name));
+            let schemas: Vec<&Value> = own.into_iter().chain(fitting.map(|(_, schema)| schema)).collect();
+            for schema in &schemas {
                 self.value(schema, member, &place, depth + 1);
-            } else if others == Some(&Value::Bool(false)) {
+            }
+            if !schemas.is_empty() {
+                continue;
+            }
+            if others == Some(&Value::Bool(false)) {
                 let known: Vec<String> =
                     properties.into_iter().flatten().map(|(name, _)| format!("`{name}`")).collect();
                 self.problems.push(format!("`{place}` is unknown, expected {}", known.join(", ")));
@@ -271,6 +287,9 @@ mod tests {
                 "width": {"type": "integer", "minimum": 1, "maximum": 8192},
                 "name": {"type": "string", "minLength": 2, "maxLength": 4},
                 "mode": {"enum": ["fast", "good"]},
+                "code": {"type": "string", "pattern": "^[a-z]+-\\d$"},
+                "day": {"type": "string", "format": "date"},
+                "map": {"patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": false},
                 "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2, "uniqueItems": true},
                 "box": {"$ref": "#/$defs/Box"},
                 "either": {"anyOf": [{"type": "null"}, {"type": "number", "exclusiveMinimum": 0}]},
@@ -298,6 +317,16 @@ mod tests {
             (json!({"width": 1, "name": "a"}), Some("at least 2 characters")),
             (json!({"width": 1, "name": "üüüüü"}), Some("at most 4 characters")),
             (json!({"width": 1, "mode": "best"}), Some("one of \"fast\", \"good\"")),
+            (json!({"width": 1, "code": "ab-1"}), None),
+            (
+                json!({"width": 1, "code": "ab-x"}),
+                Some("`code` is `\"ab-x\"`, expected a text like `^[a-z]+-\\d$`"),
+            ),
+            (json!({"width": 1, "day": "2026-11-30"}), None),
+            (json!({"width": 1, "day": "30.11."}), Some("expected a date such as 2026-01-31")),
+            (json!({"width": 1, "map": {"n_a": 1}}), None),
+            (json!({"width": 1, "map": {"n_a": "x"}}), Some("`map.n_a` is `\"x\"`, expected integer")),
+            (json!({"width": 1, "map": {"m": 1}}), Some("`map.m` is unknown")),
             (json!({"width": 1, "tags": ["a", "a"]}), Some("each item once")),
             (json!({"width": 1, "tags": ["a", 5]}), Some("`tags[1]` is `5`, expected string")),
             (json!({"width": 1, "box": {"x": 1, "inner": {}}}), Some("`box.inner.x` is missing")),
@@ -329,7 +358,8 @@ mod tests {
 
     #[test]
     fn it_agrees_with_a_library() {
-        let validator = jsonschema::validator_for(&schema()).expect("a schema");
+        let validator =
+            jsonschema::options().should_validate_formats(true).build(&schema()).expect("a schema");
         for (value, _) in values() {
             assert_eq!(problems(&schema(), &value).is_empty(), validator.is_valid(&value), "{value}");
         }

@@ -6,6 +6,7 @@ mod outcomes;
 mod records;
 mod repeats;
 mod scheduling;
+mod steps;
 mod workers;
 
 use std::collections::BTreeSet;
@@ -70,7 +71,7 @@ impl Bench {
     }
 
     fn submit(&mut self, task: NewTask) -> u64 {
-        let task = task.check(Duration::from_secs(300)).expect("a task");
+        let task = task.check(&Settings::new()).expect("a task");
         self.act(|jobs, now| jobs.submit(task, now)).expect("room")
     }
 

@@ -206,7 +206,7 @@ fn cancelling_ends_waiting_tasks_and_asks_workers_to_stop_running_ones() {
 #[test]
 fn queue_history_and_memory_are_bounded() {
     let mut bench = Bench::with(Settings::new().with_queue_limit(2).with_history_limit(1));
-    let task = || NewTask::new("x").check(Duration::from_secs(1)).expect("a task");
+    let task = || NewTask::new("x").check(&Settings::new()).expect("a task");
     let (first, second) = (bench.submit(NewTask::new("x")), bench.submit(NewTask::new("x")));
     assert_eq!(bench.act(|jobs, now| jobs.submit(task(), now)), Err(Error::QueueFull { limit: 2 }));
     for number in [first, second] {
@@ -223,7 +223,7 @@ fn queue_history_and_memory_are_bounded() {
     bench.act(|jobs, now| jobs.cancel(id.as_str(), now)).expect("it waits");
     bench.submit(big());
     assert!(bench.jobs.store().job(ended).is_none(), "ended jobs are removed to make room");
-    let one_more = big().check(Duration::from_secs(1)).expect("a task");
+    let one_more = big().check(&Settings::new()).expect("a task");
     let refused = bench.act(|jobs, now| jobs.submit(one_more, now));
     assert_eq!(refused, Err(Error::OutOfMemory { limit: 10_000 }));
 }

@@ -69,7 +69,7 @@ fn a_retry_of_a_task_that_is_removed_to_make_room_works() {
 #[test]
 fn the_same_task_is_submitted_as_often_as_wanted_or_not_at_all() {
     let mut bench = Bench::with(Settings::new().with_queue_limit(3));
-    let task = NewTask::new("x").check(Duration::from_secs(1)).expect("a task");
+    let task = NewTask::new("x").check(&Settings::new()).expect("a task");
     let numbers = bench.act(|jobs, now| jobs.submit_many(&task, 3, now)).expect("room");
     assert_eq!(numbers, [1, 2, 3]);
     let mut bench = Bench::with(Settings::new().with_queue_limit(2));

@@ -50,7 +50,7 @@ pub(super) async fn tasks(
     State(desk): State<Arc<Desk>>,
     selection: Result<Query<Selection>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(selection) = selection.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Query(selection) = selection?;
     let (filter, limit) = (selection.filter()?, selection.limit()?);
     let before = selection.before(&desk)?;
     let page = desk.hub.page(&filter, before, limit).await;

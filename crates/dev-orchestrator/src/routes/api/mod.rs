@@ -1,6 +1,8 @@
 //! The JSON API for people: one file per resource.
 
+mod blueprints;
 mod bulk;
+mod health;
 mod listing;
 mod stats;
 mod submission;
@@ -12,13 +14,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
-use serde_json::json;
 
 use super::Desk;
-use crate::refusal::{self, Refusal};
+use crate::refusal::Refusal;
 
 /// Returns the routes for tasks, workers and figures.
 pub(super) fn routes() -> Router<Arc<Desk>> {
@@ -31,19 +30,16 @@ pub(super) fn routes() -> Router<Arc<Desk>> {
         .route("/api/tasks/{id}/retry", post(tasks::retry))
         .route("/api/tasks/{id}/story", get(tasks::story))
         .route("/api/tasks/{id}/test", get(tasks::test))
+        .route("/api/blueprints", get(blueprints::blueprints))
         .route("/api/skills", get(workers::skills))
         .route("/api/workers", get(workers::workers))
         .route("/api/workers/{id}", get(workers::worker))
         .route("/api/stats", get(stats::stats))
-        .route("/api/health", get(health))
-}
-
-/// `GET /api/health`
-async fn health() -> Response {
-    refusal::json(StatusCode::OK, &json!({"status": "ok", "version": rxon::VERSION}))
+        .route("/api/health", get(health::health))
 }
 
 /// Returns the id in a path.
 fn id(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
-    path.map(|Path(id)| id).map_err(|error| Refusal::bad_request(error.body_text()))
+    let Path(id) = path?;
+    Ok(id)
 }

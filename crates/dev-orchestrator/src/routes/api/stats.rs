@@ -30,7 +30,7 @@ pub(super) async fn stats(
     State(desk): State<Arc<Desk>>,
     period: Result<Query<Period>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(period) = period.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Query(period) = period?;
     let since = period.since.filter(|since| !since.is_empty()).map_or(Ok(0.0), |since| {
         since.parse::<f64>().ok().filter(|since| since.is_finite()).ok_or_else(|| {
             let shown = crate::text::cut(&since, 80);

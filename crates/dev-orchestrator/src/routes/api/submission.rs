@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::super::{Desk, body};
 use crate::refusal::{self, Refusal};
+use crate::store::Job;
 use crate::task::{NewTask, Submitted};
 use crate::view::TaskStatus;
 
@@ -21,7 +22,9 @@ const MAX_COUNT: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct Submission {
     #[serde(rename = "type")]
-    name: String,
+    name: Option<String>,
+    /// The name of a blueprint, instead of the type.
+    job: Option<String>,
     params: Option<Box<RawValue>>,
     priority: Option<f64>,
     timeout: Option<f64>,
@@ -48,19 +51,22 @@ struct AllAccepted {
 pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refusal> {
     let body = body::read_submission(request.into_body(), &desk.hub).await?;
     let submission: Submission = body::parse(&body, "a task")?;
-    let (name, count) = (submission.name.clone(), submission.count);
+    let count = submission.count;
     if let Some(count) = count.filter(|count| !(1..=MAX_COUNT).contains(count)) {
         return Err(Refusal::bad_request(format!("`count` is `{count}`, expected 1 to {MAX_COUNT}")));
     }
     let submitted = desk.hub.submit_many(submission.task()?, count.unwrap_or(1))?;
-    let (statuses, is_known) = desk.hub.inspect(|jobs, _| {
+    let (statuses, hint) = desk.hub.inspect(|jobs, _| {
         let store = jobs.store();
-        let status = |ids: &Submitted| store.find(ids.job_id.as_str()).map(|job| job.stage.status());
-        let is_known = store.workers.values().any(|worker| worker.tasks.contains(name.as_str()));
-        (submitted.iter().map(status).collect::<Vec<_>>(), is_known)
+        let job = |ids: &Submitted| store.find(ids.job_id.as_str());
+        let waiting = submitted.iter().filter_map(job).find(|job| job.stage.status() == TaskStatus::Queued);
+        let is_known = |job: &Job| store.workers.values().any(|worker| worker.tasks.contains(&job.name));
+        let hint = waiting
+            .filter(|job| !is_known(job))
+            .map(|job| format!("no worker has registered the task `{}`: it waits until one does", job.name));
+        let status = |ids| job(ids).map(|job| job.stage.status());
+        (submitted.iter().map(status).collect::<Vec<_>>(), hint)
     });
-    let hint =
-        (!is_known).then(|| format!("no worker has registered the task `{name}`: it waits until one does"));
     let accepted = |(ids, status): (_, Option<TaskStatus>)| {
         let status = status.unwrap_or(TaskStatus::Queued);
         Accepted { ids, status, hint: None }
@@ -76,7 +82,19 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
 
 impl Submission {
     fn task(self) -> Result<NewTask, Refusal> {
-        let mut task = NewTask::new(self.name).with_priority(self.priority.unwrap_or(0.0));
+        let task = match (self.name, self.job) {
+            (Some(name), None) => NewTask::new(name),
+            (None, Some(job)) => NewTask::job(job),
+            (Some(_), Some(_)) => {
+                let text = "the body has `type` and `job`, expected one of them";
+                return Err(Refusal::bad_request(text));
+            }
+            (None, None) => {
+                let text = "the body is not a task: missing field `type`, or `job` for a job of a blueprint";
+                return Err(Refusal::bad_request(text));
+            }
+        };
+        let mut task = task.with_priority(self.priority.unwrap_or(0.0));
         if let Some(params) = self.params {
             task = task.with_raw_params(params);
         }

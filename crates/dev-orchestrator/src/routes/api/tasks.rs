@@ -52,12 +52,22 @@ pub(super) async fn task(
     Ok(refusal::json(StatusCode::OK, &view))
 }
 
+/// A body without anything to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// `POST /api/tasks/{id}/cancel`
 pub(super) async fn cancel(
     State(desk): State<Arc<Desk>>,
     path: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
+    let body = body::read(request.into_body(), &desk.hub).await?;
+    if !body.is_empty() {
+        body::parse::<Nothing>(&body, "a cancellation, which has no members")?;
+    }
     let cancellation = desk.hub.update(|jobs, now| jobs.cancel(&id, now))?;
     Ok(refusal::json(StatusCode::OK, &json!({ "status": cancellation })))
 }
@@ -98,7 +108,7 @@ pub(super) async fn test(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    let Query(options) = options.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Query(options) = options?;
     let language: Language =
         options.lang.as_deref().unwrap_or_default().parse().map_err(Refusal::bad_request)?;
     let view = desk.hub.view(&id).ok_or_else(|| unknown(&id))?;

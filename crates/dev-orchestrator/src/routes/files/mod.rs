@@ -43,13 +43,9 @@ pub(super) async fn list(
     path: Result<Path<String>, PathRejection>,
     selection: Result<Query<Selection>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Path(bucket) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let Query(selection) = selection.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let limit = selection.limit.unwrap_or(MAX_FILES);
-    if !(1..=MAX_FILES).contains(&limit) {
-        let text = format!("`limit` is `{limit}`, expected a number from 1 to {MAX_FILES}");
-        return Err(Refusal::bad_request(text));
-    }
+    let Path(bucket) = path?;
+    let Query(selection) = selection?;
+    let limit = refusal::limited("limit", selection.limit.unwrap_or(MAX_FILES), MAX_FILES)?;
     let (prefix, after) = (selection.prefix.unwrap_or_default(), selection.after.unwrap_or_default());
     let page = desk.files()?.list(&bucket, &prefix, &after, limit);
     let FilePage { entries, next } = page.map_err(|problem| unknown(&problem))?;
@@ -170,7 +166,7 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
 }
 
 fn address(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Refusal> {
-    let Path((bucket, key)) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let Path((bucket, key)) = path?;
     if key.len() > MAX_KEY {
         let text = format!("the key has {} bytes, expected at most {MAX_KEY}", key.len());
         return Err(Refusal::bad_request(text));

@@ -135,11 +135,13 @@ async fn a_task_is_given_twice_to_the_same_worker() {
         assert_eq!(first[member], second[member], "{member}");
     }
     let hit = loop {
-        if let Event::FaultHit { name, task_id, worker_id } = in_time(feed.next()).await.expect("an event") {
-            break (name, task_id, worker_id.expect("known").to_string());
+        if let Event::FaultHit { name, task_id, worker_id, is_result } =
+            in_time(feed.next()).await.expect("an event")
+        {
+            break (name, task_id, worker_id.expect("known").to_string(), is_result);
         }
     };
-    assert_eq!(hit, (Fault::Duplicate, Some(submitted.task_id.clone()), "w".to_owned()));
+    assert_eq!(hit, (Fault::Duplicate, Some(submitted.task_id.clone()), "w".to_owned(), false));
     assert_eq!(worker.poll_for("0").await.status, 204, "not a third time");
     assert_eq!(worker.result(&first, json!({"status": "success"})).await["status"], "accepted");
     assert_eq!(worker.result(&second, json!({"status": "success"})).await["status"], "ignored");

@@ -153,14 +153,37 @@ async fn the_first_answer_to_a_result_is_lost_and_the_result_counts() {
     let answer = worker.bytewise("POST", "tasks/result", &worker.success(&task)).await;
     assert!(answer.is_reset(), "{answer:?}");
     let hit = loop {
-        if let Event::FaultHit { name, task_id, .. } = in_time(feed.next()).await.expect("an event") {
-            break (name, task_id);
+        if let Event::FaultHit { name, task_id, is_result, .. } =
+            in_time(feed.next()).await.expect("an event")
+        {
+            break (name, task_id, is_result);
         }
     };
-    assert_eq!(hit, (Fault::LoseAck, Some(submitted.task_id.clone())));
+    assert_eq!(hit, (Fault::LoseAck, Some(submitted.task_id.clone()), true));
     assert_eq!(orchestrator.task(&submitted.job_id).expect("known").status, TaskStatus::Finished);
     let again = worker.send(Method::POST, "tasks/result", worker.success(&task)).await;
     assert_eq!((again.status.as_u16(), &again.json()["status"]), (200, &json!("ignored")));
     assert_eq!(worker.beat(&json!({"status": "idle"})).await["status"], "ok", "nothing else is hit");
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_hit_is_told_while_its_exchange_goes_on() {
+    let (orchestrator, worker) = started().await;
+    let mut feed = orchestrator.subscribe();
+    let submitted = orchestrator.submit(NewTask::new("x")).expect("room");
+    let task = worker.task().await;
+    switch_on(&orchestrator, Fault::Hang);
+    let hit = async {
+        loop {
+            if let Event::FaultHit { name, task_id, is_result, .. } = feed.next().await.expect("an event") {
+                break (name, task_id, is_result);
+            }
+        }
+    };
+    tokio::select! {
+        _ = worker.send(Method::POST, "tasks/result", worker.success(&task)) => panic!("it hangs"),
+        hit = in_time(hit) => assert_eq!(hit, (Fault::Hang, Some(submitted.task_id), true)),
+    }
     orchestrator.shutdown().await;
 }

@@ -2,6 +2,7 @@
 
 mod directory;
 mod restarts;
+mod steps;
 mod storage;
 mod tasks;
 

@@ -4,6 +4,7 @@
 
 mod busy;
 mod clients;
+mod dev;
 pub(crate) mod files;
 mod growth;
 mod idle;
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "growth", run: growth::run },
     Scenario { name: "million", run: million::run },
     Scenario { name: "files", run: files::run },
+    Scenario { name: "dev", run: dev::run },
     Scenario { name: "python", run: python::run },
 ];
 

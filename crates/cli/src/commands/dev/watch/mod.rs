@@ -1,7 +1,12 @@
 //! Files whose change restarts workers.
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
 mod gitignore;
+#[cfg(target_os = "linux")]
 mod inotify;
+#[cfg(target_os = "linux")]
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +15,10 @@ use std::time::Duration;
 use tokio::sync::watch::Sender;
 use tokio::time::timeout;
 
-use self::inotify::Inotify;
+#[cfg(not(target_os = "linux"))]
+use self::elsewhere::Changes;
+#[cfg(target_os = "linux")]
+use self::inotify::Inotify as Changes;
 use crate::exit::Failure;
 use crate::output::Printer;
 
@@ -23,7 +31,7 @@ const MAX_BURST: Duration = Duration::from_secs(1);
 /// Watches files.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    inotify: Inotify,
+    changes: Changes,
     /// The directory to which paths are shown relative.
     current: PathBuf,
 }
@@ -32,13 +40,13 @@ impl Watcher {
     /// Watches files, and everything below directories that is not ignored.
     pub(super) fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
         let current = std::env::current_dir().unwrap_or_default();
-        Ok(Self { inotify: Inotify::new(paths, &current)?, current })
+        Ok(Self { changes: Changes::new(paths, &current)?, current })
     }
 
     /// Announces every burst of changes.
     pub(super) async fn run(&mut self, announce: &Sender<()>, printer: &Printer) {
         loop {
-            let first = match self.inotify.next().await {
+            let first = match self.changes.next().await {
                 Ok(path) => path,
                 Err(error) => {
                     printer.warning(format_args!("files are no longer watched: {error}"));
@@ -46,7 +54,7 @@ impl Watcher {
                 }
             };
             // Further changes belong to the same burst. An error comes again in the next round.
-            let burst = async { while let Ok(Ok(_)) = timeout(QUIET, self.inotify.next()).await {} };
+            let burst = async { while let Ok(Ok(_)) = timeout(QUIET, self.changes.next()).await {} };
             let _ = timeout(MAX_BURST, burst).await;
             printer.note(format_args!("changed: {}, restarting", self.shown(&first).display()));
             announce.send_replace(());

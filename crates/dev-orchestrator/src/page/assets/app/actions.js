@@ -1,6 +1,7 @@
 // What a person can do with tasks.
 
 import { getJson, getText, send } from "./api.js";
+import { jobOf } from "./blueprints.js";
 
 /** The server takes so many ids at once. */
 const AT_ONCE = 10_000;
@@ -34,11 +35,14 @@ async function inParts(address, ids) {
 export const asText = (id, language) => getText(`${path(id)}/test?lang=${language}`);
 
 /**
- * @param {{type: string, params: string, priority?: string, timeout?: string}} task each part as JSON text
+ * @param {{type: string, params: string, priority?: string, timeout?: string}} task the type as it was chosen, each other
+ *   part as JSON text
  * @returns {string} the body of a request, the params byte for byte
  */
 export function submission({ type, params, priority, timeout }) {
-  const parts = [`"type":${JSON.stringify(type)}`, `"params":${params}`];
+  const job = jobOf(type);
+  const what = job === null ? `"type":${JSON.stringify(type)}` : `"job":${JSON.stringify(job)}`;
+  const parts = [what, `"params":${params}`];
   if (priority) parts.push(`"priority":${priority}`);
   if (timeout) parts.push(`"timeout":${timeout}`);
   return `{${parts.join(",")}}`;

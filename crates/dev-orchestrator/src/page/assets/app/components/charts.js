@@ -3,8 +3,9 @@ import { duration } from "../format.js";
 import { stats } from "../live/store.js";
 import { Chart } from "./chart.js";
 
-/** So many seconds are shown. */
+/** So many seconds are shown, and so few in the beginning. */
 const SECONDS = 180;
+const FEW = 60;
 /** The line of what was submitted is a mean over so many seconds, so that it can be told from the bars. */
 const MEAN = 5;
 
@@ -84,15 +85,19 @@ function Latency({ entries }) {
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The last seconds without gaps, also after a pause or when the server is young. */
+const happened = (entry) => entry.submitted || entry.finished || entry.failed || entry.running || entry.queued;
+
+/** The last seconds without gaps, also after a pause or when the server is young: then since something happens. */
 function lastSeconds(entries) {
   const newest = entries.at(-1)?.at;
   if (newest === undefined) return [];
-  const known = new Map(entries.slice(-SECONDS).map((entry) => [Math.round(entry.at), entry]));
+  const first = entries.find(happened)?.at ?? newest;
+  const shown = Math.min(SECONDS, Math.max(FEW, Math.round(newest - first) + 5));
+  const known = new Map(entries.slice(-shown).map((entry) => [Math.round(entry.at), entry]));
   const end = Math.round(newest);
   const none = { submitted: 0, finished: 0, failed: 0, p50: null, p95: null };
-  return Array.from({ length: SECONDS }, (_, at) => {
-    const second = end - SECONDS + 1 + at;
+  return Array.from({ length: shown }, (_, at) => {
+    const second = end - shown + 1 + at;
     return known.get(second) ?? { at: second, ...none };
   });
 }

@@ -1,7 +1,10 @@
 import { html } from "../html.js";
 import { ApiError } from "../api.js";
-import { visible } from "../text.js";
 import { Icon } from "./icon.js";
+import { Prose } from "./prose.js";
+
+/** @param {string} text of an error, which begins with a small letter and ends without a full stop */
+const sentence = (text) => text.slice(0, 1).toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 
 /**
  * What is shown where there is nothing to show: what it is, and what to do.
@@ -22,7 +25,7 @@ export function Empty({ icon, title, children }) {
 export function Failure({ what, error, again }) {
   const missing = error instanceof ApiError && error.status === 404;
   return html`<${Empty} icon="warning" title=${what}>
-    <p>${visible(error.message)}</p>
+    <p><${Prose} text=${sentence(error.message)} /></p>
     ${!missing && html`<button type="button" class="button" onClick=${again}>Try again</button>`}
   <//>`;
 }

@@ -9,6 +9,7 @@ import { taskLink } from "../router.js";
 import { visible } from "../text.js";
 import { Time } from "./time.js";
 import { Icon } from "./icon.js";
+import { Prose } from "./prose.js";
 
 /** The faults that answer late, and by how much can be said. */
 const LATE = ["slow", "storage_slow"];
@@ -73,8 +74,8 @@ export function FaultSwitch({ name, fault, workers }) {
       <div class="fault-text">
         <h3><code>${visible(name)}</code> <${State} fault=${fault} /></h3>
         <div id=${id}>
-          <p>${visible(fault.about)}</p>
-          ${fault.good_worker && html`<p class="muted">${visible(fault.good_worker)}</p>`}
+          <p><${Prose} text=${fault.about} /></p>
+          ${fault.good_worker && html`<p class="muted"><${Prose} text=${fault.good_worker} /></p>`}
         </div>
       </div>
       <div class="fault-fields">
@@ -137,7 +138,7 @@ function Verdict({ name, verdict }) {
   return html`<section class=${`verdict ${verdict.ok ? "ok" : "not-ok"}`} aria-label=${`Verdict of ${name}`}>
     <p class="verdict-text">
       <${Icon} name=${verdict.ok ? "check" : "warning"} />
-      <b>${verdict.ok ? "Held" : "Broken"}</b> <span>${visible(verdict.text)}</span>
+      <b>${verdict.ok ? "Held" : "Broken"}</b> <span><${Prose} text=${verdict.text} /></span>
     </p>
     <dl class="facts">
       ${facts.map(([word, value]) => html`<div key=${word}><dt>${word}</dt><dd>${value}</dd></div>`)}

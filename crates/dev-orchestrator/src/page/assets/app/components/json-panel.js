@@ -136,6 +136,6 @@ function Download({ name, text, file }) {
     return () => URL.revokeObjectURL(made);
   }, [text]);
   return html`<a class="button small" href=${address || undefined} download=${file} aria-label=${`Download ${name}`}>
-    <${Icon} name="download" />Download</a
+    <${Icon} name="download" /><span class="download-word">Download</span></a
   >`;
 }

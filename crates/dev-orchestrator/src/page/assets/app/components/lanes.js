@@ -37,7 +37,7 @@ export function Lanes({ id, slots }) {
   const ran = (list.value?.tasks ?? [])
     .filter((task) => Number.isFinite(task.started_at) && (task.ended_at ?? end) > start)
     .sort((left, right) => left.started_at - right.started_at);
-  const lanes = placed(ran, end);
+  const lanes = placed(ran, end, slots);
   while (lanes.length < Math.min(slots ?? 1, 8)) lanes.push([]);
   const percent = (at) => Math.min(100, Math.max(0, ((at - start) / SPAN) * 100));
   return html`<section class="panel" aria-label="Over time">
@@ -64,11 +64,17 @@ export function Lanes({ id, slots }) {
   </section>`;
 }
 
-/** Puts each task into the first lane that is free when it starts. */
-function placed(ran, end) {
+/**
+ * Puts each task into the first lane that is free when it starts. A worker takes its next task a moment before the result
+ * of the last one is here: then it is the lane that is free first.
+ */
+function placed(ran, end, slots) {
   const lanes = [];
+  const until = (lane) => lane.at(-1).ended_at ?? end;
   for (const task of ran) {
-    const lane = lanes.find((tasks) => (tasks.at(-1).ended_at ?? end) <= task.started_at);
+    const free = lanes.find((lane) => until(lane) <= task.started_at);
+    const full = slots !== null && lanes.length >= slots;
+    const lane = free ?? (full ? lanes.reduce((first, next) => (until(next) < until(first) ? next : first)) : null);
     if (lane) lane.push(task);
     else lanes.push([task]);
   }

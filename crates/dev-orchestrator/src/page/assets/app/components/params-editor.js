@@ -2,6 +2,7 @@
 // shows a part of it and changes a part of it.
 
 import { useRef, useState } from "preact/hooks";
+import { jobOf } from "../blueprints.js";
 import { html } from "../html.js";
 import { changeDraft, draft } from "../draft.js";
 import { readJson } from "../json/read.js";
@@ -107,9 +108,11 @@ function ParamsForm({ parsed, root, hasForm, schema, type, known, problem, touch
   if (!hasForm) {
     const why = !type
       ? "Choose a type first."
-      : known
-        ? "This type has registered no schema that a form can be made of."
-        : "Nobody has registered this type, so that its params are not known.";
+      : jobOf(type) !== null
+        ? "A blueprint has no schema that a form can be made of."
+        : known
+          ? "This type has registered no schema that a form can be made of."
+          : "Nobody has registered this type, so that its params are not known.";
     return html`<p class="hint form-none">${why} The params can be written as JSON.</p>`;
   }
   if (!parsed.node) return html`<p class="problem">${parsed.problem}</p>`;

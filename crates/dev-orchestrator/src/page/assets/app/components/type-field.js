@@ -1,9 +1,11 @@
+import { aboutJob, jobOf, typeOfJob } from "../blueprints.js";
 import { html } from "../html.js";
 import { visible } from "../text.js";
 
-/** The type of a new task: one that is registered, or any other. */
-export function TypeField({ type, skills, pick, missing }) {
+/** The type of a new task: one that is registered, a job of a blueprint, or any other. */
+export function TypeField({ type, skills, blueprints, pick, missing }) {
   const known = [...(skills?.values() ?? [])];
+  const jobs = [...(blueprints?.values() ?? [])];
   const skill = skills?.get(type);
   return html`<div class="panel form-panel">
     <div class="field">
@@ -24,15 +26,25 @@ export function TypeField({ type, skills, pick, missing }) {
       />
       <datalist id="task-types">
         ${known.map((one) => html`<option key=${one.name} value=${one.name}>${visible(one.description)}</option>`)}
+        ${jobs.map(
+          (one) =>
+            html`<option key=${typeOfJob(one.name)} value=${typeOfJob(one.name)}>${visible(aboutJob(one))}</option>`,
+        )}
       </datalist>
-      <p class="hint" id="task-type-about">${hint(type, skills, skill)}</p>
+      <p class="hint" id="task-type-about">${hint(type, skills, skill, blueprints)}</p>
       ${missing && html`<p class="problem" id="task-type-problem">A type is required.</p>`}
     </div>
   </div>`;
 }
 
-function hint(type, skills, skill) {
+function hint(type, skills, skill, blueprints) {
   if (!skills) return " ";
+  const job = jobOf(type);
+  if (job !== null) {
+    if (!blueprints) return " ";
+    const blueprint = blueprints.get(job);
+    return blueprint ? visible(aboutJob(blueprint)) : "The server was started with no blueprint of this name.";
+  }
   if (skill) {
     const waits =
       (skill.workers ?? []).length === 0 ? "No worker for it is here now: the task waits until one comes." : "";

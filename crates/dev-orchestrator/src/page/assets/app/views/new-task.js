@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { getText } from "../api.js";
+import { jobOf, loadBlueprints, typeOfJob } from "../blueprints.js";
 import { ParamsEditor } from "../components/params-editor.js";
 import { TaskOptions } from "../components/task-options.js";
 import { TypeField } from "../components/type-field.js";
@@ -32,6 +33,7 @@ export function NewTaskView() {
   const of = words.get("of");
   useDraft(words.get("type") ?? "", of);
   const skills = useResource("skills", loadSkills, { every: 2000 });
+  const blueprints = useResource("blueprints", loadBlueprints);
   const version = workersVersion.value;
   useEffect(() => skills.soon(), [version]);
   const current = draft.value;
@@ -42,7 +44,7 @@ export function NewTaskView() {
     ${
       current &&
       (skills.value || skills.error) &&
-      html`<${Form} key=${current.key} current=${current} skills=${skills.value} of=${of} />`
+      html`<${Form} key=${current.key} current=${current} skills=${skills.value} blueprints=${blueprints.value} of=${of} />`
     }`;
 }
 
@@ -51,7 +53,9 @@ function useDraft(type, of) {
   const key = of ? `of ${of}` : "new";
   useEffect(() => {
     if (openDraft(key)) {
-      if (type && draft.peek().type !== type) changeDraft({ type, tab: null });
+      // As the address is now: somebody may have typed on since this was drawn.
+      const newest = new URLSearchParams(location.search).get("type");
+      if (newest && draft.peek().type !== newest) changeDraft({ type: newest, tab: null });
       return undefined;
     }
     if (!of) {
@@ -62,9 +66,11 @@ function useDraft(type, of) {
     getText(`/api/tasks/${encodeURIComponent(of)}`, { signal: abort.signal }).then(
       (answer) => {
         const fields = fieldTexts(answer);
+        const job = fields.has("job") ? fieldTexts(fields.get("job")) : null;
+        const type = job ? typeOfJob(JSON.parse(job.get("name"))) : JSON.parse(fields.get("type") ?? '""');
         draft.value = {
-          ...emptyDraft(key, JSON.parse(fields.get("type") ?? '""')),
-          text: fields.get("params") ?? "{}",
+          ...emptyDraft(key, type),
+          text: (job ?? fields).get("params") ?? "{}",
           priority: fields.get("priority")?.replace(/^0(\.0)?$/, "") ?? "",
           timeout: fields.get("timeout")?.replace("null", "") ?? "",
         };
@@ -79,7 +85,7 @@ function useDraft(type, of) {
   }, [key, type]);
 }
 
-function Form({ current, skills, of }) {
+function Form({ current, skills, blueprints, of }) {
   const { type, text } = current;
   const schema = skills?.get(type)?.input_schema ?? null;
   const [touched, setTouched] = useState(() => new Set());
@@ -115,7 +121,8 @@ function Form({ current, skills, of }) {
     try {
       const ids = await submitMany({ ...task, text: last.text }, (sent) => setState({ busy: true, sent }));
       draft.value = null;
-      open(ids.length === 1 ? taskLink(ids[0]) : link("/tasks", { type: task.type }));
+      const several = jobOf(task.type) === null ? { type: task.type } : {};
+      open(ids.length === 1 ? taskLink(ids[0]) : link("/tasks", several));
     } catch (error) {
       notify("The task was not submitted", error);
       setState({ busy: false, sent: 0 });
@@ -127,7 +134,7 @@ function Form({ current, skills, of }) {
   };
   const count = Number(current.count);
   return html`<form class="new-task" aria-label="New task" novalidate onSubmit=${submit} ref=${form}>
-    <${TypeField} type=${type} skills=${skills} pick=${pickType} missing=${tried && !type} />
+    <${TypeField} type=${type} skills=${skills} blueprints=${blueprints} pick=${pickType} missing=${tried && !type} />
     <${ParamsEditor}
       tab=${tab}
       text=${text}

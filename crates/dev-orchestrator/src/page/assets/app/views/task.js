@@ -86,11 +86,11 @@ export function TaskView({ id }) {
         file=${`${id}-data`}
       />
     </div>
-    ${!failed && html`<${JsonPanel} name="Error" text=${undefined} nothing="None." />`}
-    <${Extra} texts=${texts} id=${id} />
     <${Files} texts=${texts} />
-    <${Tries} task=${task} />
     <${Logs} address=${`/api/tasks/${encodeURIComponent(id)}/logs`} jobId=${task.job_id} />
+    <${Extra} texts=${texts} id=${id} />
+    <${Tries} task=${task} />
+    ${!failed && html`<${JsonPanel} name="Error" text=${undefined} nothing="None." />`}
   `;
 }
 

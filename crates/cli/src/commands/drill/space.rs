@@ -1,0 +1,143 @@
+//! A disk for the directories of a worker, which can be filled: a file system in memory, where one can be mounted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// The directory for everything that the workers write.
+#[derive(Debug)]
+pub(super) struct Space {
+    folder: tempfile::TempDir,
+    /// The reason why it is no disk of its own.
+    problem: Option<String>,
+}
+
+impl Space {
+    /// Makes a directory, with a disk of its own if that is wanted and can be made. To be called before any thread is
+    /// started: what is mounted is seen by this thread and by those that it starts, with their processes, and is gone
+    /// with the last of them.
+    pub(super) fn new(has_disk: bool) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("avtomatika-drill-").tempdir();
+        let folder = folder.context("cannot make a temporary directory")?;
+        let problem = if has_disk { disk::make(folder.path()).err() } else { None };
+        Ok(Self { folder, problem })
+    }
+
+    /// Makes a directory in it.
+    pub(super) fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// The disk, or the reason why there is none.
+    pub(super) fn disk(&self) -> Result<&Self, &str> {
+        self.problem.as_deref().map_or(Ok(self), Err)
+    }
+
+    /// Leaves no room.
+    pub(super) fn fill(&self) -> anyhow::Result<()> {
+        disk::fill(self.folder.path())
+    }
+
+    /// Makes room again.
+    pub(super) fn empty(&self) -> anyhow::Result<()> {
+        disk::empty(self.folder.path())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Space {
+    fn drop(&mut self) {
+        if self.problem.is_none() {
+            // Else the directory could not be removed. If nothing is mounted, nothing happens.
+            let _ = rustix::mount::unmount(self.folder.path(), rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod disk {
+    use std::ffi::CString;
+    use std::fs;
+
+    use rustix::fs::statvfs;
+    use rustix::io::Errno;
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_remount};
+    use rustix::thread::UnshareFlags;
+
+    use super::{Context, Path};
+
+    /// The size of the disk. Nothing of it is in use before something is written.
+    const SIZE: u64 = 1024 * 1024 * 1024;
+
+    /// The file without which the disk would be empty, and have no smallest size.
+    const FILLER: &str = "filler";
+
+    /// The number of tries: the worker may write at the same time.
+    const TRIES: u32 = 100;
+
+    pub(super) fn make(folder: &Path) -> Result<(), String> {
+        let problem = |what: &str, error: Errno| match error {
+            Errno::PERM | Errno::ACCESS => {
+                "a small file system can only be mounted by root, and not in every container".to_owned()
+            }
+            error => format!("{what}: {error}"),
+        };
+        own_mounts().map_err(|error| problem("mounts of its own cannot be made", error))?;
+        let (size, flags) = (options(SIZE), MountFlags::NOSUID | MountFlags::NODEV);
+        mount("tmpfs", folder, "tmpfs", flags, size.as_c_str())
+            .map_err(|error| problem("a file system in memory cannot be mounted", error))?;
+        fs::write(folder.join(FILLER), "x").map_err(|error| error.to_string())
+    }
+
+    /// Keeps what is mounted from now on to this thread and what it starts.
+    #[expect(deprecated, reason = "only the sharing of descriptors, which stays, makes this call dangerous")]
+    fn own_mounts() -> rustix::io::Result<()> {
+        rustix::thread::unshare(UnshareFlags::NEWNS)?;
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    }
+
+    /// Makes the disk as small as what is on it.
+    pub(super) fn fill(folder: &Path) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for _ in 0..TRIES {
+            let disk = statvfs(folder).context("cannot look at the disk")?;
+            let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+            result = resize(folder, used);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result.context("cannot fill the disk")
+    }
+
+    pub(super) fn empty(folder: &Path) -> anyhow::Result<()> {
+        resize(folder, SIZE).context("cannot empty the disk")
+    }
+
+    fn resize(folder: &Path, size: u64) -> rustix::io::Result<()> {
+        mount_remount(folder, MountFlags::NOSUID | MountFlags::NODEV, options(size))
+    }
+
+    fn options(size: u64) -> CString {
+        CString::new(format!("size={size}")).unwrap_or_default()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod disk {
+    use super::Path;
+
+    pub(super) fn mount(_folder: &Path) -> Result<(), String> {
+        Err("a small file system can only be mounted on Linux".to_owned())
+    }
+
+    pub(super) fn fill(_folder: &Path) -> anyhow::Result<()> {
+        anyhow::bail!("there is no disk to fill")
+    }
+
+    pub(super) fn empty(_folder: &Path) -> anyhow::Result<()> {
+        anyhow::bail!("there is no disk to empty")
+    }
+}

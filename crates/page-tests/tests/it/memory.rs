@@ -1,0 +1,48 @@
+//! A page that stays open.
+
+use page_tests::{Options, Page, Stage, until};
+use serde_json::json;
+
+/// Events after which the page has all that it keeps.
+const WARM: u32 = 20_000;
+
+const ALL: u32 = 100_000;
+
+/// Returns the bytes of the page's objects that are in use.
+async fn heap(page: &Page) -> f64 {
+    page.cdp("HeapProfiler.collectGarbage", json!({})).await;
+    let usage = page.cdp("Runtime.getHeapUsage", json!({})).await;
+    usage["usedSize"].as_f64().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_flat_over_100_000_events() {
+    let stage = Stage::alone().await;
+    let page = Page::open_with(&stage.url(), "/", Options::default().unnoted()).await;
+    page.is_live().await;
+    let mut sent = 0;
+    // Each task has two events: it is submitted, and it is cancelled.
+    let mut send_until = async |events: u32| {
+        while sent < events {
+            for _ in 0..100 {
+                let job = stage.submit("archive", &json!({ "number": sent }));
+                stage.orchestrator().cancel(&job).expect("it waits");
+                sent += 2;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let count = format!("Cancelled {}", events / 2);
+        until(&count, async || page.sees("link", &count).await.map(drop)).await;
+        heap(&page).await
+    };
+    let warm = send_until(WARM).await;
+    let end = send_until(ALL).await;
+    // A page that keeps 100 bytes of each event would have 8 MB more.
+    assert!(end < warm * 1.25 + 1e6, "{:.1} MiB became {:.1} MiB", mib(warm), mib(end));
+    page.end().await;
+    stage.end().await;
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}
