@@ -96,7 +96,7 @@ mod tests {
     fn the_document_names_every_module_after_the_import_map() {
         let index = index().expect("there is a document");
         let text = std::str::from_utf8(&index.content).expect("text");
-        let modules = FILES.iter().filter(|(name, _)| name.ends_with(".js")).count();
+        let modules = FILES.iter().filter(|(name, _)| content_type(name) == SCRIPT).count();
         assert_eq!(text.matches("rel=\"modulepreload\"").count(), modules);
         assert!(text.contains("href=\"/assets/app/main.js\"") && !text.contains(MODULES));
         // A browser ignores an import map that comes after the first module.
