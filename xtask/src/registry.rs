@@ -35,7 +35,7 @@ pub(crate) fn read(archive: &Path, path: &str) -> Result<Vec<u8>> {
 
 /// Returns the SHA-256 of a file as hexadecimal digits.
 pub(crate) fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn run(mut command: Command) -> Result<Vec<u8>> {

@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         }
         problems.extend(difference_from_registry(entry, &archives[entry.url.as_str()]));
     }
-    end(problems, list.len())
+    end(&problems, list.len())
 }
 
 /// Returns a sentence for each file that differs from the list, without the network.
@@ -61,7 +61,7 @@ pub(crate) fn broken(root: &Path) -> Vec<String> {
     }
 }
 
-fn end(problems: Vec<String>, files: usize) -> Result {
+fn end(problems: &[String], files: usize) -> Result {
     if problems.is_empty() {
         print_line(&format!("{files} files are those of the npm registry"));
         return Ok(());

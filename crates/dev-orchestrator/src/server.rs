@@ -51,6 +51,7 @@ impl DevOrchestrator {
     /// When the listener's address cannot be read, the storage cannot be started, or the state is in use already.
     pub fn start_on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        let settings = settings.with_kept_keys();
         let (hub, kept) = match settings.state.clone() {
             None => (Hub::new(settings), None),
             Some(state) => {
@@ -59,12 +60,7 @@ impl DevOrchestrator {
             }
         };
         let storage = hub.settings.storage.clone();
-        let storage = storage.map(|mut storage| {
-            if let Some(state) = &hub.settings.state {
-                storage = storage.with_default_keys(state.storage_keys());
-            }
-            storage.with_allowed_hosts(&hub.settings.allowed_hosts)
-        });
+        let storage = storage.map(|storage| storage.with_allowed_hosts(&hub.settings.allowed_hosts));
         let kept = hub.keeper.clone().zip(kept);
         let open = |settings| LocalS3::open(settings, hub.watch(), hub.faults.clone(), kept);
         let storage = storage.map(open).transpose()?;

@@ -201,6 +201,14 @@ impl Settings {
         self.state = Some(state);
         self
     }
+
+    /// Gives the storage the keys of the state, unless it has others.
+    pub(crate) fn with_kept_keys(mut self) -> Self {
+        if let Some(state) = &self.state {
+            self.storage = self.storage.map(|storage| storage.with_default_keys(state.storage_keys()));
+        }
+        self
+    }
 }
 
 impl Default for Settings {

@@ -1,9 +1,10 @@
 //! The page in a browser of its own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thirtyfour::{Key, TypingData, WebElement};
+use thirtyfour::{By, Key, TypingData, WebElement};
 
 use crate::browser::{Browser, Options};
 use crate::console;
@@ -129,6 +130,13 @@ impl Page {
         } else {
             field.send_keys(text).await.expect("the field takes keys");
         }
+    }
+
+    /// Gives the page a file, as somebody does who chooses it after **Add a file**.
+    pub async fn add_file(&self, file: &Path) {
+        self.find("button", "Add a file").await;
+        let chooser = self.browser.session().find(By::Css("input[type=file]")).await.expect("there is one");
+        chooser.send_keys(file.display().to_string()).await.expect("it takes the path of a file");
     }
 
     /// Picks an option of a native select by its text.

@@ -23,9 +23,9 @@ pub fn write(picture: &[u8], file: &Path) {
         .unwrap_or_else(|error| panic!("cannot write `{}`: {error}", file.display()));
 }
 
-/// Returns a picture with colours that differ from corner to corner, as PNG.
+/// Returns a picture whose colours differ from corner to corner, as PNG: in steps, so that a palette has them all.
 pub fn gradient(width: u32, height: u32) -> Vec<u8> {
-    let part = |at: u32, of: u32| u8::try_from(at * 255 / of.max(1)).unwrap_or(u8::MAX);
+    let part = |at: u32, of: u32| u8::try_from(at * 16 / of.max(1) * 17).unwrap_or(u8::MAX);
     encoded(&RgbImage::from_fn(width, height, |x, y| image::Rgb([part(x, width), 96, part(y, height)])))
 }
 
@@ -80,6 +80,6 @@ mod tests {
         let read = image::load_from_memory_with_format(&bytes, ImageFormat::Png).expect("a PNG").into_rgb8();
         assert_eq!(read.dimensions(), (300, 200));
         let last = read.get_pixel(299, 199).0;
-        assert!(last[0] > 200 && last[2] > 200 && last[1].abs_diff(96) < 8, "{last:?}");
+        assert!(last[0] > 248 && last[2] > 248 && last[1].abs_diff(96) < 8, "{last:?}");
     }
 }

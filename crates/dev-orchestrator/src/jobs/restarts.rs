@@ -103,8 +103,11 @@ impl Jobs {
             return;
         }
         self.restarts.given_up.remove(&number);
+        // A job of a blueprint may have gone on to its next step.
         let waits = |job: &Job| {
-            job.attempt == attempt + 1 && matches!(job.stage, Stage::Queued | Stage::Resting { .. })
+            job.attempt == attempt + 1
+                && job.tries().last().is_some_and(|last| last.attempt == attempt)
+                && matches!(job.stage, Stage::Queued | Stage::Resting { .. })
         };
         if self.store.job(number).is_some_and(waits) {
             let then = now.after(AT_ONCE);

@@ -26,19 +26,37 @@ pub(crate) struct Asset {
     pub(crate) etag: String,
 }
 
+impl Asset {
+    fn new(name: &str, content: Bytes) -> Self {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        Self { content, content_type: content_type(name), etag }
+    }
+}
+
+/// Where the document names its modules.
+const MODULES: &str = "<!-- modules -->";
+
+/// The document, with the address of each module: else a browser would learn of them one import after another.
+static DOCUMENT: LazyLock<Option<Bytes>> = LazyLock::new(|| {
+    let (_, document) = FILES.iter().find(|(name, _)| *name == INDEX)?;
+    let modules = FILES.iter().filter(|(name, _)| content_type(name) == SCRIPT);
+    let hints = modules.map(|(name, _)| format!("<link rel=\"modulepreload\" href=\"/assets/{name}\">"));
+    let hints: String = hints.collect::<Vec<_>>().join("\n    ");
+    Some(std::str::from_utf8(document).ok()?.replace(MODULES, &hints).into())
+});
+
 /// Returns the document for all addresses of the page.
 pub(crate) fn index() -> Option<Asset> {
-    asset(INDEX)
+    Some(Asset::new(INDEX, DOCUMENT.clone()?))
 }
 
 /// Returns the file with this path below `assets`.
 pub(crate) fn asset(path: &str) -> Option<Asset> {
     let at = FILES.binary_search_by_key(&path, |(name, _)| name).ok()?;
     let (name, content) = FILES[at];
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    let etag = format!("\"{:016x}\"", hasher.finish());
-    Some(Asset { content: Bytes::from_static(content), content_type: content_type(name), etag })
+    Some(Asset::new(name, Bytes::from_static(content)))
 }
 
 /// A module with another type than this would not be run by a browser.
@@ -72,6 +90,17 @@ mod tests {
             assert!(asset(stranger).is_none(), "{stranger}");
         }
         assert!(index().is_some_and(|index| index.content_type.starts_with("text/html")));
+    }
+
+    #[test]
+    fn the_document_names_every_module_after_the_import_map() {
+        let index = index().expect("there is a document");
+        let text = std::str::from_utf8(&index.content).expect("text");
+        let modules = FILES.iter().filter(|(name, _)| content_type(name) == SCRIPT).count();
+        assert_eq!(text.matches("rel=\"modulepreload\"").count(), modules);
+        assert!(text.contains("href=\"/assets/app/main.js\"") && !text.contains(MODULES));
+        // A browser ignores an import map that comes after the first module.
+        assert!(text.find("importmap") < text.find("modulepreload"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use redb::backends::FileBackend;
 use redb::{
     DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable as _, StorageError, TableError,
@@ -20,7 +21,7 @@ use super::table::Table;
 const CACHE: usize = 32 * 1024 * 1024;
 
 /// New values of rows; `None` removes a row.
-pub(super) type Changes = HashMap<(Table, Box<[u8]>), Option<Vec<u8>>>;
+pub(super) type Changes = HashMap<(Table, Box<[u8]>), Option<Bytes>>;
 
 /// The reason why a row, or the whole database, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +125,7 @@ impl Database {
             let mut table = transaction.open_table(table.definition())?;
             for ((_, key), value) in rows {
                 match value {
-                    Some(value) => drop(table.insert(&**key, value.as_slice())?),
+                    Some(value) => drop(table.insert(&**key, &**value)?),
                     None => drop(table.remove(&**key)?),
                 }
             }

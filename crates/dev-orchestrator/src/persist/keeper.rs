@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::database::{Changes, Database};
@@ -174,8 +175,8 @@ pub(crate) struct Batch<'a>(&'a mut Pending);
 
 impl Batch<'_> {
     /// Writes a row.
-    pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.0.set(table, key, Some(value));
+    pub(crate) fn put(&mut self, table: Table, key: Vec<u8>, value: impl Into<Bytes>) {
+        self.0.set(table, key, Some(value.into()));
     }
 
     /// Writes a row in JSON.
@@ -194,8 +195,8 @@ impl Batch<'_> {
 }
 
 impl Pending {
-    fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.bytes += value.as_ref().map_or(0, Vec::len) + key.len();
+    fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Bytes>) {
+        self.bytes += value.as_ref().map_or(0, Bytes::len) + key.len();
         if let Some(before) = self.changes.insert((table, key.into()), value) {
             self.bytes -= before.map_or(0, |before| before.len());
         }

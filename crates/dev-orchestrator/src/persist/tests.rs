@@ -34,7 +34,7 @@ async fn what_is_kept_is_in_the_file_and_the_last_value_of_a_row_counts() {
     for number in 0..1000_u32 {
         keeper.change(|batch| {
             batch.put(Table::Workers, b"a".to_vec(), number.to_be_bytes().to_vec());
-            batch.put(Table::Workers, number.to_be_bytes().to_vec(), vec![]);
+            batch.put(Table::Workers, number.to_be_bytes().to_vec(), Vec::<u8>::new());
             batch.remove(Table::Workers, number.to_be_bytes().to_vec());
         });
     }
@@ -69,7 +69,7 @@ async fn a_file_is_removed_after_the_row_that_names_it() {
     keeper.close();
     keeper.closed().await;
     assert!(!file.exists());
-    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), vec![]));
+    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), Vec::<u8>::new()));
     assert!(keeper.kept().await.is_err(), "nothing is written any more");
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rxon::{TaskName, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -117,6 +118,15 @@ impl KeptStore {
             return Err(Unreadable::new("the numbers of tasks are missing"));
         }
         Ok(kept)
+    }
+}
+
+/// Parameters that wait to be written, without a copy: many tasks may share them.
+struct Text(Arc<RawValue>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.get().as_bytes()
     }
 }
 
@@ -259,7 +269,7 @@ impl Store {
         }
         let Some(job) = self.jobs.get_mut(&number) else { return };
         if let Change::Added = change {
-            batch.put(Table::Params, numbered(number), job.params.get().as_bytes().to_vec());
+            batch.put(Table::Params, numbered(number), Bytes::from_owner(Text(job.params.clone())));
         }
         for (part, entries) in job.story.take_touched() {
             batch.put_json(Table::Stories, part_key(part), &entries);

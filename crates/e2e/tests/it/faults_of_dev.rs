@@ -9,23 +9,13 @@ use avtomatika_dev::{
     DevOrchestrator, Event, Fault, FaultSwitch, FaultVerdict, NewTask, Settings, TaskStatus,
 };
 use avtomatika_worker::WorkerConfig;
-use avtomatika_worker::files::{InputFile, OutputFile};
 use avtomatika_worker::prelude::*;
 use e2e::LIMIT;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-#[derive(Serialize)]
-struct Made {
-    report: OutputFile,
-}
-
-#[derive(Deserialize)]
-struct Given {
-    report: InputFile,
-}
+use crate::reports::{Given, Made};
 
 /// Copies a file of the storage.
 async fn copy(Params(given): Params<Given>, files: TaskFiles) -> Result<Json<Made>, TaskError> {

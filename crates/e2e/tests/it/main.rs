@@ -61,6 +61,7 @@ mod life;
 mod outcomes;
 mod rates;
 mod refusals;
+mod reports;
 mod restarts;
 mod security;
 mod several;

@@ -1,7 +1,7 @@
 //! New tasks: the form from a schema, JSON as text, and what is wrong with either.
 
 use avtomatika_dev::TaskStatus;
-use page_tests::{Key, Page, Stage};
+use page_tests::{Key, Page, Stage, pictures, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_is_submitted_from_the_form_of_its_schema() {
@@ -76,6 +76,35 @@ async fn what_is_typed_survives_updates_tabs_and_other_views() {
     page.click("tab", "JSON").await;
     let text = "{\"width\": 18446744073709551616, \"unknown\": [1.10]}";
     page.has_value("textbox", "Params", text).await;
+    page.end().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_stored_and_its_address_goes_to_where_the_cursor_is() {
+    let stage = Stage::start().await;
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = directory.path().join("harbour photo.png");
+    std::fs::write(&file, pictures::gradient(64, 32)).expect("written");
+    let page = Page::open(&stage.url(), "/new?type=resize_image").await;
+    page.fill("textbox", "Width", "64").await;
+    page.fill("textbox", "Image", "").await;
+    page.add_file(&file).await;
+    let address = until("the address is in the field", async || {
+        let address = page.sees("textbox", "Image").await?.prop("value").await.ok()??;
+        address.ends_with("/harbour photo.png").then_some(address)
+    })
+    .await;
+    let storage = stage.orchestrator().storage().expect("it has one");
+    let prefix = format!("s3://{}/", storage.bucket());
+    let key = address.strip_prefix(&prefix).expect("it is in the default bucket");
+    assert!(key.starts_with("page/"), "{key}");
+    let stored = storage.get(storage.bucket(), key).await.expect("it is there");
+    assert_eq!(stored, pictures::gradient(64, 32));
+    page.click("button", "Submit").await;
+    let path = page.arrives("the task's page", |path| path.starts_with("/tasks/")).await;
+    stage.reaches(path.trim_start_matches("/tasks/"), TaskStatus::Finished).await;
+    page.find("img", "harbour photo.png").await;
     page.end().await;
     stage.end().await;
 }

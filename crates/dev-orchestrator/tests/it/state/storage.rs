@@ -6,9 +6,10 @@ use avtomatika_dev::{DevOrchestrator, LocalS3, S3Settings, Settings};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutOptions};
+use serde_json::json;
 
 use super::Place;
-use crate::client::get;
+use crate::client::{Worker, get};
 use crate::s3::{client, pattern};
 
 const KEYS: [&str; 11] = [
@@ -124,6 +125,12 @@ async fn the_keys_are_those_of_the_state_unless_others_are_set() {
     let place = Place::new();
     let orchestrator = place.start().await;
     let keys = [storage(&orchestrator).access_key(), storage(&orchestrator).secret_key()].map(str::to_owned);
+    // They are masked like others.
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    let event = json!({"worker_id": "w", "event_type": "told", "payload": {"text": keys}});
+    assert_eq!(worker.post("events", &event).await.status, 200);
+    let wire = String::from_utf8(get(&orchestrator, "/api/wire").await.body.to_vec()).expect("text");
+    assert!(wire.contains("told") && keys.iter().all(|key| !wire.contains(key)), "{wire}");
     orchestrator.shutdown().await;
     let state = place.open();
     assert_eq!(state.storage_keys(), (keys[0].as_str(), keys[1].as_str()));

@@ -4,30 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use avtomatika_worker::WorkerConfig;
-use avtomatika_worker::files::{InputFile, OutputFile};
 use avtomatika_worker::prelude::*;
 use e2e::{
     LIMIT, Orchestrator, OrchestratorOptions, Storage, StorageKind, Version, Worker, WorkerOptions, until,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use testkit::{Fault, FaultProxy, Rule};
+
+use crate::reports::{Given, Made};
 
 with_both_orchestrators!(
     a_file_goes_from_one_task_to_the_next_and_is_checked,
     files_of_any_depth_go_in_and_out,
     a_worker_with_the_orchestrators_storage_is_accepted,
 );
-
-#[derive(Serialize)]
-struct Made {
-    report: OutputFile,
-}
-
-#[derive(Deserialize)]
-struct Given {
-    report: InputFile,
-}
 
 async fn make(files: TaskFiles) -> Result<Json<Made>, TaskError> {
     let report = files.write("report.txt", "from the first to the second").await?;

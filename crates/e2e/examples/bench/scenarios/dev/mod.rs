@@ -107,6 +107,10 @@ fn remembered() -> Result<(f64, f64), String> {
     let mut dev = Dev::start()?;
     let worker = dev.worker(REMEMBERED)?;
     dev.run(REMEMBERED)?;
+    let total = dev.get("/api/tasks?limit=1")?["total"].clone();
+    if total != REMEMBERED {
+        return Err(format!("{total} tasks are remembered, expected {REMEMBERED}"));
+    }
     let id = dev.process.id().to_string();
     let figures = (memory_mib(&id, "VmRSS:"), peak_memory_mib(&id));
     drop(worker);

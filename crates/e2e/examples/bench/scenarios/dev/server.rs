@@ -49,7 +49,7 @@ impl Dev {
     /// Starts its worker, and waits until it is registered.
     pub(super) fn worker(&self, tasks: usize) -> Result<Peer, String> {
         let worker = Peer::role(&["worker", &self.url, &SLOTS.to_string(), &tasks.to_string()])?;
-        self.wait("the worker", || {
+        wait("the worker", || {
             Ok(self.get("/api/workers")?["workers"].as_array().is_some_and(|workers| !workers.is_empty()))
         })?;
         Ok(worker)
@@ -71,27 +71,27 @@ impl Dev {
             let answer = answer.map_err(|error| format!("cannot submit tasks: {error}"))?;
             let answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
             let id = answer["tasks"].as_array().and_then(|tasks| tasks.last()?["job_id"].as_str());
-            last = id.ok_or("there is no task")?.to_owned();
+            id.ok_or("there is no task")?.clone_into(&mut last);
         }
         // Tasks are handed out in their order, so that at most the last few run when this one has ended.
-        self.wait("the last task", || Ok(self.get(&format!("/api/tasks/{last}"))?["status"] == "finished"))?;
+        wait("the last task", || Ok(self.get(&format!("/api/tasks/{last}"))?["status"] == "finished"))?;
         Ok(began.elapsed().as_secs_f64())
     }
 
-    fn get(&self, path: &str) -> Result<Value, String> {
+    pub(super) fn get(&self, path: &str) -> Result<Value, String> {
         get(&self.agent, &format!("{}{path}", self.url))
     }
+}
 
-    fn wait(&self, what: &str, is_there: impl Fn() -> Result<bool, String>) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
-        while !is_there()? {
-            if Instant::now() > until {
-                return Err(format!("{what} took too long"));
-            }
-            sleep(LOOK);
+fn wait(what: &str, is_there: impl Fn() -> Result<bool, String>) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    while !is_there()? {
+        if Instant::now() > until {
+            return Err(format!("{what} took too long"));
         }
-        Ok(())
+        sleep(LOOK);
     }
+    Ok(())
 }
 
 /// Asks for JSON.

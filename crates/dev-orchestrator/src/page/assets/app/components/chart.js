@@ -7,6 +7,8 @@ import { localTime } from "../format.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
+/** Bars of fewer seconds than that have room to be wide. */
+const FEW = 90;
 
 /**
  * @typedef {{name: string, class: string, values: (number|null)[]}} Series
@@ -43,6 +45,7 @@ export function Chart({ name, description, times, series, highest, format, scale
           aria-describedby=${id}
           viewBox=${`0 0 ${WIDTH} ${HEIGHT}`}
           preserveAspectRatio="none"
+          class=${times.length < FEW ? "few" : ""}
         >
           <path class="chart-grid" d=${`M0 0H${WIDTH} M0 ${HEIGHT / 2}H${WIDTH} M0 ${HEIGHT}H${WIDTH}`} />
           ${index !== null && html`<path class="chart-cursor" d=${`M${x(index)} 0V${HEIGHT}`} />`}

@@ -7,7 +7,7 @@ import { getJson } from "../api.js";
 import { counted, duration, localTime } from "../format.js";
 import { now } from "../live/clock.js";
 import { useResource } from "../live/resource.js";
-import { onChanges } from "../live/store.js";
+import { onChanges, tasks, tasksVersion } from "../live/store.js";
 import { link, open, taskLink } from "../router.js";
 import { visible } from "../text.js";
 
@@ -24,8 +24,8 @@ export function Lanes({ id, slots }) {
   );
   useEffect(
     () =>
-      onChanges(({ tasks, reloaded }) => {
-        const own = [...tasks.values()].some(
+      onChanges(({ tasks: changed, reloaded }) => {
+        const own = [...changed.values()].some(
           ({ task, before }) => task.worker_id === id && task.status !== before?.status,
         );
         if (own || reloaded) list.soon();
@@ -34,7 +34,11 @@ export function Lanes({ id, slots }) {
   );
   const end = now.value;
   const start = end - SPAN;
-  const ran = (list.value?.tasks ?? [])
+  // Tasks that run for long are not among the newest.
+  tasksVersion.value;
+  const running = [...tasks.values()].filter((task) => task.worker_id === id && task.status === "running");
+  const newest = (list.value?.tasks ?? []).filter((task) => tasks.get(task.job_id)?.status !== "running");
+  const ran = [...newest, ...running]
     .filter((task) => Number.isFinite(task.started_at) && (task.ended_at ?? end) > start)
     .sort((left, right) => left.started_at - right.started_at);
   const lanes = placed(ran, end, slots);

@@ -8,6 +8,7 @@ import { counted, utcTime } from "../format.js";
 import { onChanges } from "../live/store.js";
 import { paused } from "../live/pause.js";
 import { visible, visibleLines } from "../text.js";
+import { Prose } from "./prose.js";
 
 /** So many lines are kept: as many as the server keeps. */
 const KEPT = 10_000;
@@ -118,7 +119,7 @@ function Lines({ name, lines, from, dropped, missing }) {
     >
       ${hidden > 0 && html`<button type="button" class="button small" onClick=${earlier}>Show earlier lines</button>`}
       ${chunks.slice(hidden).map(({ key, lines: some }) => html`<${Chunk} key=${key} lines=${some} count=${some.length} />`)}
-      ${lines.length === 0 && html`<p class="muted">${missing ? "The server keeps no log of it." : EMPTY}</p>`}
+      ${lines.length === 0 && html`<p class="muted">${missing ? "The server keeps no log of it." : html`<${Prose} text=${EMPTY} />`}</p>`}
     </div>
   </section>`;
 }
