@@ -6,7 +6,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::blueprint::{Blueprint, Course};
+use crate::blueprint::Blueprint;
 
 const LINE: &str = r#"{"name": "line", "start": "a", "states": {
     "a": {"task": "x", "params": {"n": "$.n"}, "on": {"success": "b"}},
@@ -119,16 +119,4 @@ fn the_memory_of_a_job_has_its_data_in_it() {
     assert_eq!(bench.status(number), TaskStatus::Finished);
     bench.jobs.store.forget(0, 0);
     assert_eq!(bench.jobs.store().weight(), 0, "all of it is given back");
-}
-
-#[test]
-fn a_course_can_be_kept_as_json() {
-    let mut bench = bench();
-    let number = submit(&mut bench);
-    bench.run("w", "success", None);
-    let kept = serde_json::to_string(&bench.jobs.store().job(number).expect("known").course).expect("JSON");
-    let course: Course = serde_json::from_str(&kept).expect("a course");
-    bench.jobs.store.update(number, |job| job.course = Some(course));
-    bench.run("w", "success", None);
-    assert_eq!((bench.status(number), state(&bench, number).as_str()), (TaskStatus::Finished, "finished"));
 }
