@@ -111,7 +111,14 @@ async fn a_row_that_comes_and_goes_while_nothing_can_be_written_takes_no_memory(
     std::fs::rename(&elsewhere, folder.path().join("away")).expect("renamed");
     keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), b"b".to_vec()));
     keeper.kept().await.expect_err("it cannot be written");
-    let before = keeper.waiting();
+    // The writer has the rows while it tries.
+    let one_row = async || {
+        while keeper.waiting().0 != 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        keeper.waiting().1
+    };
+    let before = one_row().await;
     // In one change, so that the writer is not at work in between.
     keeper.change(|batch| {
         for number in 0..1000 {
@@ -122,7 +129,8 @@ async fn a_row_that_comes_and_goes_while_nothing_can_be_written_takes_no_memory(
             batch.remove_unchanged(Table::Logs, numbered(number));
         }
     });
-    assert_eq!(keeper.waiting(), before);
+    let after = tokio::time::timeout(std::time::Duration::from_secs(10), one_row()).await;
+    assert_eq!(after.expect("nothing else waits"), before);
 }
 
 #[test]
