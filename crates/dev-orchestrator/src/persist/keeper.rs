@@ -13,7 +13,8 @@ use super::folder::Folder;
 use super::table::Table;
 use super::writer;
 
-/// The memory of rows that wait for the writer, in bytes, above which what nobody waits for is not kept.
+/// A limit for the memory of the rows that wait for the writer, in bytes. Above it, rows of which nobody awaits that they
+/// are kept are left out.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
 
 /// Takes the rows that change, and says when they are committed. Cloning it is cheap; when the last one is dropped, the

@@ -113,7 +113,9 @@ impl KeptStore {
                 let submitted = params.remove(&text_of_job(number, SUBMITTED)).ok_or_else(missing)?;
                 course.restore(submitted, params.remove(&text_of_job(number, DATA)));
             }
-            job.story = Story::restored(story, stories.remove(&number).unwrap_or_default());
+            let story = Story::restored(story, stories.remove(&number).unwrap_or_default());
+            job.story =
+                story.ok_or_else(|| Unreadable::new(format!("the story of task {number} has no order")))?;
             job.number = number;
             kept.jobs.push(job);
             Ok(())

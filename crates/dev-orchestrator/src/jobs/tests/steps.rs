@@ -120,3 +120,11 @@ fn the_memory_of_a_job_has_its_data_in_it() {
     bench.jobs.store.forget(0, 0);
     assert_eq!(bench.jobs.store().weight(), 0, "all of it is given back");
 }
+
+#[test]
+fn the_row_of_a_job_has_no_parameters() {
+    let mut bench = bench();
+    let number = submit(&mut bench);
+    let row = serde_json::to_string(bench.jobs.store().job(number).expect("known")).expect("JSON");
+    assert!(row.contains("\"line\"") && !row.contains(r#"{"n":1}"#), "{row}");
+}

@@ -233,3 +233,28 @@ async fn faults_stay_on_and_their_time_goes_on() {
     assert!(!orchestrator.faults()[Fault::Hang as usize].on);
     orchestrator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_verdict_that_was_awaited_is_made_after_the_restart() {
+    let place = Place::new();
+    let orchestrator = place.start().await;
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    let only = FaultSwitch::on().with_worker("w");
+    orchestrator.set_fault(Fault::Cut, only).expect("valid");
+    orchestrator.set_fault(Fault::Cut, FaultSwitch::off()).expect("valid");
+    orchestrator.shutdown().await;
+
+    let orchestrator = place.start().await;
+    assert!(orchestrator.faults()[Fault::Cut as usize].verdict.is_none());
+    let worker = Worker { address: orchestrator.address(), ..worker };
+    worker.beat(&json!({"status": "idle", "current_tasks": []})).await;
+    submit(&orchestrator, r#"{"type":"x"}"#).await;
+    worker.task().await;
+    let verdict = in_time(orchestrator.verdict(Fault::Cut)).await.expect("it was on");
+    assert!(verdict.ok && verdict.workers == 1 && verdict.from <= verdict.to, "{verdict:?}");
+    orchestrator.shutdown().await;
+    let orchestrator = place.start().await;
+    let kept = in_time(orchestrator.verdict(Fault::Cut)).await.expect("it is kept");
+    assert_eq!((kept.to, &kept.text), (verdict.to, &verdict.text));
+    orchestrator.shutdown().await;
+}
