@@ -272,8 +272,8 @@ async fn jobs_of_blueprints_go_on_with_their_present_step() {
     let worker = Worker { address: orchestrator.address(), ..worker };
     raw_result(&worker, &second, "{}").await;
     let view = get(&orchestrator, &format!("/api/tasks/{job}")).await.json();
-    let path: Vec<_> =
-        view["job"]["path"].as_array().expect("a list").iter().map(|step| &step["state"]).collect();
+    let path = view["job"]["path"].as_array().expect("a list");
+    let path: Vec<&str> = path.iter().map(|step| step["state"].as_str().expect("a text")).collect();
     assert_eq!((&view["status"], path), (&json!("finished"), vec!["first", "second"]));
     orchestrator.shutdown().await;
 }
