@@ -95,10 +95,12 @@ impl Course<'_> {
             .with_retry_delay(RETRY_DELAY)
             .with_max_retries(RETRIES);
         let server = Server::start(listener, settings).context("cannot start a development server")?;
-        let variables =
-            environment::variables(server.orchestrator(), &token, (self.space, number), |name| {
-                std::env::var_os(name)
-            })?;
+        let variables = environment::variables(
+            server.orchestrator(),
+            &token,
+            (self.space, number, disasters.contains(&Disaster::FullDisk)),
+            |name| std::env::var_os(name),
+        )?;
         let lines = RefCell::new(VecDeque::new());
         let prefix = format!("[{}] ", number + 1);
         let (keeper, process) = Keeper::new(
