@@ -44,7 +44,7 @@ pub(super) fn variables(
     }
     let is_second = number > 0;
     for (name, folder) in [("WORKER_OUTBOX_DIR", "outbox"), ("TASK_FILES_DIR", "files")] {
-        if is_second || is_unset(name) {
+        if is_second || fills_disk || is_unset(name) {
             let folder = format!("{folder}-{number}");
             // A worker whose disk is not to be filled must not notice that of the other one.
             let path =
