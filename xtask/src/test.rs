@@ -17,8 +17,8 @@ use crate::valgrind;
 use crate::verify;
 use crate::workspace::Workspace;
 
-/// The tests in a browser. They are built alone: built with all others, their WebDriver library would give these another
-/// serde_json, which keeps the order of members, than programs of users have.
+/// The tests in a browser. They are built alone: the library that drives the browser lets `serde_json` keep the order of
+/// members, also for all that is built with it, and programs of users are built without.
 const BROWSER_TESTS: &str = "page-tests";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
