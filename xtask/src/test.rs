@@ -17,6 +17,10 @@ use crate::valgrind;
 use crate::verify;
 use crate::workspace::Workspace;
 
+/// The tests in a browser. They are built alone: the library that drives the browser lets `serde_json` keep the order of
+/// members, also for all that is built with it, and programs of users are built without.
+const BROWSER_TESTS: &str = "page-tests";
+
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let options = Options::parse(arguments)?;
     let mut steps = Steps::begin();
@@ -39,18 +43,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             verify::cargo(&mut steps, workspace)?;
         }
         build(&mut steps, workspace, options)?;
-        let mut without = Without::default();
+        let (mut is_without_redis, mut has_browser) = (false, false);
         let mut valgrind = Err(Failure::new("it needs Valgrind, Python and the network: cargo xtask counts"));
         if let Some(setup) = setup {
             let joined = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
             let installed = steps.step("peers and Python's tools", "cargo xtask setup", joined)?;
             if let Err(problem) = installed.redis {
                 steps.skip("orchestrators that share a Redis", &problem.to_string());
-                without.redis = true;
+                is_without_redis = true;
             }
-            if let Err(problem) = installed.browser {
-                steps.skip("the page in a browser", &problem.to_string());
-                without.browser = true;
+            match installed.browser {
+                Ok(()) => has_browser = true,
+                Err(problem) => steps.skip("the page in a browser", &problem.to_string()),
             }
             valgrind = installed.valgrind;
         }
@@ -58,11 +62,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         let aside = steps.aside();
         let package = environments.first();
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
-        let tested = steps.program("tests", &mut tests(workspace, options, without));
+        let tested = steps.program("tests", &mut tests(workspace, options, is_without_redis));
         let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
+        let seen = if has_browser { browser_tests(&mut steps, workspace, options) } else { Ok(()) };
         // Not beside the tests: it keeps both cores busy, and tests have limits of time.
         let counts = instruction_counts(&mut steps, workspace, options, valgrind);
-        tested.and(others).and(counts)?;
+        tested.and(others).and(seen).and(counts)?;
         steps.end();
         Ok(())
     })
@@ -76,7 +81,7 @@ fn beside_the_tests(
 ) -> Result {
     python_package(&mut steps, workspace, options, package)?;
     if options.filters.is_empty() {
-        let mut examples = workspace.cargo(["test", "--doc", "--workspace"]);
+        let mut examples = workspace.cargo(["test", "--doc", "--workspace", "--exclude", BROWSER_TESTS]);
         steps.program("examples in the documentation", &mut examples)?;
         if options.e2e {
             verify::publication(&mut steps, workspace)?;
@@ -127,7 +132,8 @@ fn python_package(
 /// Builds the programs that tests start, and the tests. Builds the whole workspace at once: a package built alone would
 /// get dependencies with other features, so that they would be compiled again.
 fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
-    steps.program("programs", &mut workspace.cargo(["build", "--workspace", "--bins", "--examples"]))?;
+    let arguments = ["build", "--workspace", "--exclude", BROWSER_TESTS, "--bins", "--examples"];
+    steps.program("programs", &mut workspace.cargo(arguments))?;
     if workspace.has_cargo("nextest") {
         let list = ["--list-type", "binaries-only", "--message-format", "json"];
         let mut listing = workspace.cargo(["nextest", "list", "--workspace"]);
@@ -140,30 +146,38 @@ fn build(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Res
     Ok(())
 }
 
-fn tests(workspace: &Workspace, options: &Options<'_>, without: Without) -> Command {
+fn tests(workspace: &Workspace, options: &Options<'_>, is_without_redis: bool) -> Command {
     let with_redis = "shared::";
     if workspace.has_cargo("nextest") {
         let mut command = workspace.cargo(["nextest", "run", "--binaries-metadata"]);
         command.arg(workspace.nextest_binaries()).args(&options.filters);
-        let redis = without.redis.then(|| format!("not (package(e2e) & test(/^{with_redis}/))"));
-        let browser = without.browser.then(|| "not package(page-tests)".to_owned());
-        let left: Vec<String> = redis.into_iter().chain(browser).collect();
-        if !left.is_empty() {
-            command.args(["-E", &left.join(" & ")]);
+        if is_without_redis {
+            command.args(["-E", &format!("not (package(e2e) & test(/^{with_redis}/))")]);
         }
         return command;
     }
     let mut command =
         workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     // The same number of threads as in `.config/nextest.toml`: tests mostly wait.
-    if without.browser && options.e2e {
-        command.args(["--exclude", "page-tests"]);
-    }
     command.args(options.excluded()).args(["--", "--test-threads=6"]).args(&options.filters);
-    if without.redis {
+    if is_without_redis {
         command.args(["--skip", with_redis]);
     }
     command
+}
+
+/// Builds and runs the tests in a browser.
+fn browser_tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
+    let mut command = if workspace.has_cargo("nextest") {
+        // A filter may select other tests only.
+        workspace.cargo(["nextest", "run", "--package", BROWSER_TESTS, "--no-tests=pass"])
+    } else {
+        // As many browsers at once as in `.config/nextest.toml`.
+        let mut command = workspace.cargo(["test", "--package", BROWSER_TESTS, "--no-fail-fast"]);
+        command.args(["--lib", "--tests", "--", "--test-threads=2"]);
+        command
+    };
+    steps.program("the page in a browser", command.args(&options.filters))
 }
 
 /// The installations that the command can do without.
@@ -171,13 +185,6 @@ struct Installed {
     redis: Result,
     browser: Result,
     valgrind: Result,
-}
-
-/// What is not there, so that the tests with it are left out.
-#[derive(Debug, Clone, Copy, Default)]
-struct Without {
-    redis: bool,
-    browser: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -199,7 +206,11 @@ impl<'a> Options<'a> {
 
     /// Returns the arguments that exclude packages.
     fn excluded(&self) -> &[&'static str] {
-        if self.e2e { &[] } else { &["--exclude", "e2e", "--exclude", "page-tests"] }
+        if self.e2e {
+            &["--exclude", BROWSER_TESTS]
+        } else {
+            &["--exclude", "e2e", "--exclude", BROWSER_TESTS]
+        }
     }
 
     fn parse(arguments: &'a [String]) -> Result<Self> {

@@ -4,6 +4,7 @@
 
 mod bridge;
 mod command;
+mod command_line;
 mod config;
 mod dev;
 mod error;
@@ -28,6 +29,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::command::Command;
+    #[pymodule_export]
+    use crate::command_line::command_line;
     #[pymodule_export]
     use crate::config::{Config, options, without_effect};
     #[pymodule_export]

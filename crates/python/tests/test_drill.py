@@ -85,7 +85,8 @@ BY_CHANCE = {"refuse", "cut"}
 
 
 def test_the_existing_package_breaks_the_promises_that_it_is_known_to_break():
-    drill = Drill(existing("1.0b4"), "--task", "echo")
+    # Long enough for a result to be on its way in every fault.
+    drill = Drill(existing("1.0b4"), "--task", "sleep", "--params", '{"seconds": 0.2}')
     broken = drill.promises("broken")
     assert set(broken) - BY_CHANCE == set(BROKEN), broken
     for name, reason in BROKEN.items():

@@ -1,5 +1,5 @@
 //! Checks that dependencies point one way:
-//! `rxon <- worker <- {python, cli}`, `rxon <- dev-orchestrator <- {cli, python}`.
+//! `rxon <- worker <- cli <- python`, `rxon <- dev-orchestrator <- cli`.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("avtomatika-worker-macros", &[]),
     ("avtomatika-dev", &["rxon"]),
     ("avtomatika", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
-    ("avtomatika-python", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
+    ("avtomatika-python", &["rxon", "avtomatika-worker", "avtomatika-dev", "avtomatika"]),
     ("avtomatika-examples", &["rxon", "avtomatika-worker", "avtomatika-dev"]),
     // A package that `testkit` depended on would be compiled twice for that package's own tests.
     ("testkit", &[]),

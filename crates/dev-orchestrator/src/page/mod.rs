@@ -54,6 +54,9 @@ pub(crate) fn index() -> Option<Asset> {
 
 /// Returns the file with this path below `assets`.
 pub(crate) fn asset(path: &str) -> Option<Asset> {
+    if path == INDEX {
+        return index();
+    }
     let at = FILES.binary_search_by_key(&path, |(name, _)| name).ok()?;
     let (name, content) = FILES[at];
     Some(Asset::new(name, Bytes::from_static(content)))
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_file_is_found_by_its_path_and_no_other_is() {
-        for (name, content) in FILES {
+        for (name, content) in FILES.iter().filter(|(name, _)| *name != INDEX) {
             let asset = asset(name).expect("a file of the page");
             assert_eq!(asset.content, content, "{name}");
         }

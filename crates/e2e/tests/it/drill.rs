@@ -41,10 +41,12 @@ fn check_form(drill: &Drill) {
                     storage_error storage_cut deploy kill_in_task kill_before_ack cancel expired_token stopped full_disk \
                     too_many";
     assert_eq!(names.join(" "), expected);
+    let guide = include_str!("../../../../docs/drill.md");
     for promise in report["promises"].as_array().expect("a list") {
         let (name, read) =
             (promise["name"].as_str().expect("a name"), promise["read"].as_str().expect("a text"));
         assert!(read.starts_with("https://") && read.ends_with(&format!("/docs/drill.md#{name}")), "{read}");
+        assert!(guide.contains(&format!("\n### {name}\n")), "`{name}` has no section");
     }
 }
 
@@ -101,4 +103,19 @@ fn a_worker_that_ignores_sigterm_breaks_its_promise() {
         "{broken:?}"
     );
     assert_eq!(drill.report()["passed"], false);
+}
+
+#[test]
+fn a_worker_that_can_only_run_once_goes_through_everything_alone() {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let (lock, worker) = (folder.path().join("lock"), worker_program());
+    let script = r#"exec 9> "$1"; flock -n 9 || exit 3; exec "$0""#;
+    let command =
+        [OsStr::new("sh"), OsStr::new("-c"), OsStr::new(script), worker.as_os_str(), lock.as_os_str()];
+    let only = ["forget", "lose_ack", "duplicate", "deploy", "stopped"];
+    let options: Vec<&str> =
+        only.iter().flat_map(|name| ["--only", name]).chain(["--task", "echo"]).collect();
+    let drill = Drill::run(&options, &[], &command);
+    assert_eq!((drill.code, drill.promises().len()), (0, only.len()), "{}", drill.stderr);
+    assert!(drill.stderr.contains("the worker exited with code 3 before it registered"), "{}", drill.stderr);
 }

@@ -95,10 +95,12 @@ impl Course<'_> {
             .with_retry_delay(RETRY_DELAY)
             .with_max_retries(RETRIES);
         let server = Server::start(listener, settings).context("cannot start a development server")?;
-        let variables =
-            environment::variables(server.orchestrator(), &token, (self.space, number), |name| {
-                std::env::var_os(name)
-            })?;
+        let variables = environment::variables(
+            server.orchestrator(),
+            &token,
+            (self.space, number, disasters.contains(&Disaster::FullDisk)),
+            |name| std::env::var_os(name),
+        )?;
         let lines = RefCell::new(VecDeque::new());
         let prefix = format!("[{}] ", number + 1);
         let (keeper, process) = Keeper::new(
@@ -110,7 +112,7 @@ impl Course<'_> {
         );
         let going = async {
             let mut process = process;
-            let going = self.go(server.orchestrator(), disasters, &mut process);
+            let going = self.go(number, server.orchestrator(), disasters, &mut process);
             let result = self.stop.run_until_cancelled(going).await;
             match result {
                 Some(_) => process.terminate(AT_THE_END).await,
@@ -129,6 +131,7 @@ impl Course<'_> {
     /// Starts the worker, and takes it through the disasters.
     async fn go(
         &self,
+        number: usize,
         orchestrator: &DevOrchestrator,
         disasters: &[Disaster],
         process: &mut Process<'_>,
@@ -138,9 +141,9 @@ impl Course<'_> {
         let worker = registered(orchestrator, process, since, self.pace.register).await;
         let worker = worker.map_err(|problem| unregistered(&problem, process))?;
         let file = put_sample(orchestrator).await?;
-        let is_first = self.tested.borrow().skills.is_empty();
+        let chooses = number == 0 && self.tasks.borrow().is_none();
         let tasks =
-            if is_first { self.choose(orchestrator, &worker, &file).await? } else { self.chosen().await? };
+            if chooses { self.choose(orchestrator, &worker, &file).await? } else { self.chosen().await? };
         let (pace, space) = (self.pace, self.space.disk());
         let mut lane = Lane { orchestrator, process, tasks, pace, left: 0, space };
         for (index, disaster) in disasters.iter().enumerate() {

@@ -102,12 +102,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_disaster_is_read_by_its_name_and_described_in_the_guide() {
-        let guide = include_str!("../../../../../docs/drill.md");
+    fn every_disaster_is_read_by_its_name() {
         assert_eq!(Disaster::all().count(), Fault::ALL.len() + 7);
         for disaster in Disaster::all() {
             assert_eq!(disaster.name().parse::<Disaster>().expect("its name"), disaster);
-            assert!(guide.contains(&format!("\n### {disaster}\n")), "{disaster} has no section");
         }
     }
 }

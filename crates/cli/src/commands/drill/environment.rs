@@ -32,7 +32,7 @@ const MOST: Duration = Duration::from_secs(60);
 pub(super) fn variables(
     orchestrator: &DevOrchestrator,
     token: &str,
-    (space, number): (&Space, usize),
+    (space, number, fills_disk): (&Space, usize, bool),
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> anyhow::Result<Vec<(String, OsString)>> {
     let is_unset = |name: &str| variable(name).is_none_or(|value| value.is_empty());
@@ -44,8 +44,12 @@ pub(super) fn variables(
     }
     let is_second = number > 0;
     for (name, folder) in [("WORKER_OUTBOX_DIR", "outbox"), ("TASK_FILES_DIR", "files")] {
-        if is_second || is_unset(name) {
-            added.push((name.to_owned(), space.directory(&format!("{folder}-{number}"))?.into()));
+        if is_second || fills_disk || is_unset(name) {
+            let folder = format!("{folder}-{number}");
+            // A worker whose disk is not to be filled must not notice that of the other one.
+            let path =
+                if fills_disk { space.directory_on_disk(&folder)? } else { space.directory(&folder)? };
+            added.push((name.to_owned(), path.into()));
         }
     }
     if is_second {

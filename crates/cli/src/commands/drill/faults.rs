@@ -36,7 +36,8 @@ struct Course {
 }
 
 impl Course {
-    fn of(fault: Fault) -> Self {
+    /// Returns the course of a fault, for tasks that take this long.
+    fn of(fault: Fault, takes: Duration) -> Self {
         let usual = Self {
             switch: FaultSwitch::on(),
             time: Duration::from_millis(2_500),
@@ -53,9 +54,14 @@ impl Course {
             Fault::Forget => {
                 Self { time: Duration::from_millis(500), fails_all: false, hits_results: false, ..usual }
             }
-            Fault::LoseAck | Fault::Duplicate => {
-                Self { time: Duration::from_millis(1_500), fails_all: false, ..usual }
-            }
+            Fault::LoseAck => Self { time: Duration::from_millis(1_500), fails_all: false, ..usual },
+            // A copy is given to the next poll, which may need a slot that is taken.
+            Fault::Duplicate => Self {
+                time: Duration::from_millis(1_500) + takes,
+                fails_all: false,
+                hits_results: false,
+                ..usual
+            },
             _ => usual,
         }
     }
@@ -63,7 +69,8 @@ impl Course {
 
 /// Takes the worker through a fault: while tasks run, and with more to come.
 pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<Finding> {
-    let (task, course) = (lane.tasks.main.clone(), Course::of(fault));
+    let task = lane.tasks.main.clone();
+    let course = Course::of(fault, task.takes);
     let mut jobs = Vec::new();
     let mut on = Instant::now();
     let mut since = unix_seconds();

@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The same while something short is to be caught.
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 
+/// A recovery that takes longer says why.
+const LONG: Duration = Duration::from_secs(3);
+
 /// The most time that a task runs before something happens in its middle.
 const MIDDLE: Duration = Duration::from_millis(500);
 
@@ -59,7 +62,7 @@ pub(super) struct Pace {
 }
 
 /// What recovered how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Recovered {
     /// The time since the end of the disaster.
     pub(super) after: Duration,
@@ -67,17 +70,20 @@ pub(super) struct Recovered {
     pub(super) tasks: usize,
     /// The number of them that were run more than once.
     pub(super) again: usize,
+    /// What was missing last, if it took long.
+    pub(super) last: Option<String>,
 }
 
 impl Recovered {
     /// The same in words.
-    pub(super) fn sentence(self) -> String {
+    pub(super) fn sentence(&self) -> String {
         let after = self.after.as_secs_f64();
+        let last = self.last.as_ref().map_or_else(String::new, |last| format!(" (until then, {last})"));
         let again = match self.again {
             0 => String::new(),
             again => format!(", {again} of them run again"),
         };
-        format!("recovered after {after:.1} s; {} ended{again}", count(self.tasks, "task"))
+        format!("recovered after {after:.1} s{last}; {} ended{again}", count(self.tasks, "task"))
     }
 }
 
@@ -202,7 +208,7 @@ impl Lane<'_, '_> {
         patience: Duration,
     ) -> Result<Recovered> {
         let (began, tasks) = (Instant::now(), jobs.len());
-        let (mut open, mut again) = (jobs.to_vec(), 0);
+        let (mut open, mut again, mut last) = (jobs.to_vec(), 0, None);
         loop {
             // In this order: a worker that ends after its last answer has recovered all the same.
             let end = self.process.end();
@@ -234,7 +240,8 @@ impl Lane<'_, '_> {
                 return Err(anyhow!("{failure}"));
             }
             if missing.is_empty() {
-                return Ok(Recovered { after: began.elapsed(), tasks, again });
+                let after = began.elapsed();
+                return Ok(Recovered { after, tasks, again, last: last.filter(|_| after > LONG) });
             }
             if let Some(end) = end {
                 self.give_up(&open);
@@ -244,6 +251,7 @@ impl Lane<'_, '_> {
                 self.give_up(&open);
                 return Err(anyhow!("within {} s, {}", patience.as_secs(), missing.join("; ")));
             }
+            last = Some(missing.join("; "));
             sleep(LOOK).await;
         }
     }

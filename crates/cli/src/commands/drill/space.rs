@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+/// The directory of the disk.
+const DISK: &str = "disk";
+
 /// The directory for everything that the workers write.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -19,8 +22,10 @@ impl Space {
     pub(super) fn new(has_disk: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("avtomatika-drill-").tempdir();
         let folder = folder.context("cannot make a temporary directory")?;
-        let problem = if has_disk { disk::make(folder.path()).err() } else { None };
-        Ok(Self { folder, problem })
+        let mut space = Self { folder, problem: None };
+        let path = space.directory(DISK)?;
+        space.problem = if has_disk { disk::make(&path).err() } else { None };
+        Ok(space)
     }
 
     /// Makes a directory in it.
@@ -30,6 +35,11 @@ impl Space {
         Ok(path)
     }
 
+    /// Makes a directory on the disk that is filled; in an ordinary place if there is none.
+    pub(super) fn directory_on_disk(&self, name: &str) -> anyhow::Result<PathBuf> {
+        self.directory(&format!("{DISK}/{name}"))
+    }
+
     /// The disk, or the reason why there is none.
     pub(super) fn disk(&self) -> Result<&Self, &str> {
         self.problem.as_deref().map_or(Ok(self), Err)
@@ -37,12 +47,12 @@ impl Space {
 
     /// Leaves no room.
     pub(super) fn fill(&self) -> anyhow::Result<()> {
-        disk::fill(self.folder.path())
+        disk::fill(&self.folder.path().join(DISK))
     }
 
     /// Makes room again.
     pub(super) fn empty(&self) -> anyhow::Result<()> {
-        disk::empty(self.folder.path())
+        disk::empty(&self.folder.path().join(DISK))
     }
 }
 
@@ -51,7 +61,8 @@ impl Drop for Space {
     fn drop(&mut self) {
         if self.problem.is_none() {
             // Else the directory could not be removed. If nothing is mounted, nothing happens.
-            let _ = rustix::mount::unmount(self.folder.path(), rustix::mount::UnmountFlags::DETACH);
+            let _ =
+                rustix::mount::unmount(self.folder.path().join(DISK), rustix::mount::UnmountFlags::DETACH);
         }
     }
 }
