@@ -57,6 +57,7 @@ async fn write(hub: &Hub) -> Option<Instant> {
         hub.live.lock().record.interrupt();
         hub.live.news.send_replace(());
     }
+    kept(hub).await;
     hub.live.append("worker_gone", gone.into_iter().map(|worker_id| json!({ "worker_id": worker_id })));
     for chunk in workers.chunks(CHUNK) {
         let read = |id| hub.inspect(|jobs, now| views::worker(jobs, id, now));

@@ -148,6 +148,14 @@ impl Keeper {
         }
     }
 
+    /// Waits until an answer may leave. If what has happened cannot be committed, only questions are answered.
+    pub(crate) async fn before_answer(&self, asks: bool) -> Result<(), NotKept> {
+        match self.kept().await {
+            Err(_) if asks => Ok(()),
+            kept => kept,
+        }
+    }
+
     /// Commits what waits, and ends the writer. Later changes are not kept.
     pub(crate) fn close(&self) {
         self.shared().end();
