@@ -143,7 +143,7 @@ impl NewTask {
             }
             What::Job(name) => {
                 let blueprint = blueprint(settings, &name)?;
-                CheckedTask::first_step(blueprint, &params, priority, timeout)
+                CheckedTask::first_step(blueprint, params.into(), priority, timeout)
             }
         }
     }
@@ -153,7 +153,7 @@ impl CheckedTask {
     /// Returns the first step of a job.
     pub(crate) fn first_step(
         blueprint: &Blueprint,
-        params: &RawValue,
+        params: Arc<RawValue>,
         priority: f64,
         timeout: Duration,
     ) -> Result<Self, Error> {

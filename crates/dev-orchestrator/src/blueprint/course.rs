@@ -15,16 +15,18 @@ const MAX_STEPS: usize = 100;
 /// The largest data of a job, in bytes.
 const MAX_DATA: usize = 16 * 1024 * 1024;
 
-/// Where a job is in its blueprint, and how it came there. It can be kept as it is: it names the blueprint, and holds
-/// nothing of it.
+/// Where a job is in its blueprint, and how it came there. It names the blueprint, and holds nothing of it. In the
+/// database the parameters and the data have rows of their own: they are large, and seldom change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Course {
     /// The name of the blueprint.
     pub(crate) blueprint: String,
     /// The parameters that the job was submitted with.
-    pub(crate) params: Box<RawValue>,
+    #[serde(skip, default = "null")]
+    pub(crate) params: Arc<RawValue>,
     /// The parameters, with the data of each step laid over them.
-    data: Box<RawValue>,
+    #[serde(skip, default = "null")]
+    data: Arc<RawValue>,
     /// The present state, or the end state.
     pub(crate) state: String,
     /// The first try of the present state.
@@ -76,12 +78,12 @@ pub(crate) enum Next {
 
 impl Course {
     /// Returns the course of a new job, and its first step; or what is wrong with the parameters.
-    pub(crate) fn begin(blueprint: &Blueprint, params: &RawValue) -> Result<(Self, Step), String> {
-        let step = blueprint.step(&blueprint.start, params)?;
+    pub(crate) fn begin(blueprint: &Blueprint, params: Arc<RawValue>) -> Result<(Self, Step), String> {
+        let step = blueprint.step(&blueprint.start, &params)?;
         let course = Self {
             blueprint: blueprint.name().to_owned(),
-            params: params.to_owned(),
-            data: params.to_owned(),
+            data: params.clone(),
+            params,
             state: blueprint.start.clone(),
             first_attempt: 1,
             path: Vec::new(),
@@ -152,8 +154,19 @@ impl Course {
         if merged.get().len() > MAX_DATA {
             return Err(format!("the data of the job have more than {MAX_DATA} bytes, which is the limit"));
         }
-        self.data = merged;
+        self.data = merged.into();
         Ok(())
+    }
+
+    /// The data, if they are others than the parameters.
+    pub(crate) fn own_data(&self) -> Option<&Arc<RawValue>> {
+        Some(&self.data).filter(|data| !Arc::ptr_eq(data, &self.params))
+    }
+
+    /// Puts the parameters, and the data that are others, back after the course was read.
+    pub(crate) fn restore(&mut self, params: Arc<RawValue>, data: Option<Arc<RawValue>>) {
+        self.data = data.unwrap_or_else(|| params.clone());
+        self.params = params;
     }
 
     /// The memory of the course, in bytes.
@@ -162,8 +175,14 @@ impl Course {
             size_of::<Visit>() + visit.state.len() + visit.status.as_ref().map_or(0, String::len)
         };
         let path: usize = self.path.iter().map(visit).sum();
-        size_of::<Self>() + self.params.get().len() + self.data.get().len() + path
+        let data = self.own_data().map_or(0, |data| data.get().len());
+        size_of::<Self>() + self.params.get().len() + data + path
     }
+}
+
+/// Stands for JSON until its row is read.
+fn null() -> Arc<RawValue> {
+    RawValue::NULL.to_owned().into()
 }
 
 /// Returns the status of a job in an end state.

@@ -1,6 +1,6 @@
 //! Looking into JSON without changing it: values stay as they are spelled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
@@ -19,15 +19,45 @@ pub(super) fn merged(object: &RawValue, over: &RawValue) -> Option<Box<RawValue>
     serde_json::value::to_raw_value(&merged).ok()
 }
 
-/// Returns the value at a path of names of members and positions in lists.
-pub(super) fn find<'a>(data: &'a RawValue, path: &[String]) -> Option<&'a RawValue> {
-    path.iter().try_fold(data, |value, name| match value.get().as_bytes().first() {
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-            items.get(name.parse::<usize>().ok()?).copied()
+/// Data that many values are taken from: each object and list on the way to one is parsed once.
+#[derive(Debug)]
+pub(super) struct Lookup<'a> {
+    data: &'a RawValue,
+    /// What is inside of values, by the addresses of their texts.
+    inside: HashMap<*const u8, Inside<'a>>,
+}
+
+#[derive(Debug)]
+enum Inside<'a> {
+    Object(Members<'a>),
+    List(Vec<&'a RawValue>),
+    Nothing,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(data: &'a RawValue) -> Self {
+        Self { data, inside: HashMap::new() }
+    }
+
+    /// Returns the value at a path of names of members and positions in lists.
+    pub(super) fn find(&mut self, path: &[String]) -> Option<&'a RawValue> {
+        path.iter().try_fold(self.data, |value, name| {
+            match self.inside.entry(value.get().as_ptr()).or_insert_with(|| Inside::of(value)) {
+                Inside::Object(members) => members.get(name).copied(),
+                Inside::List(items) => items.get(name.parse::<usize>().ok()?).copied(),
+                Inside::Nothing => None,
+            }
+        })
+    }
+}
+
+impl<'a> Inside<'a> {
+    fn of(value: &'a RawValue) -> Self {
+        match value.get().as_bytes().first() {
+            Some(b'[') => serde_json::from_str(value.get()).map_or(Self::Nothing, Self::List),
+            _ => members(value).map_or(Self::Nothing, Self::Object),
         }
-        _ => members(value)?.get(name).copied(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -51,9 +81,10 @@ mod tests {
     #[test]
     fn a_value_is_found_by_its_path() {
         let data = raw(r#"{"a": {"b": [1, {"c": 1.50}]}, "a b": null, "d": 1, "d": 2, "e\u0066": 3}"#);
-        let at = |path: &str| {
+        let mut lookup = Lookup::new(&data);
+        let mut at = |path: &str| {
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-            find(&data, &path).map(RawValue::get)
+            lookup.find(&path).map(RawValue::get)
         };
         assert_eq!(at("a.b.1.c"), Some("1.50"));
         assert_eq!(at("a.b"), Some(r#"[1, {"c": 1.50}]"#));

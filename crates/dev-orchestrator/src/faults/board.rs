@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rxon::WorkerId;
 use serde::{Serialize, Serializer};
 
-use super::kept::FaultRow;
+use super::kept::{Ended, FaultRow};
 use super::recent::Recent;
 use super::run::Run;
 use super::switch::Setting;
@@ -141,6 +141,10 @@ impl Board {
             setting: slot.setting.clone(),
             until: left.map(|left| now.unix + left.as_secs_f64()),
             since: slot.run.as_ref().map(|run| run.from.unix),
+            ended: slot
+                .run
+                .as_ref()
+                .and_then(|run| Some(Ended { at: run.to?.unix, worker: run.only.clone() })),
             verdict: slot.verdict.clone(),
         }
     }
@@ -149,9 +153,16 @@ impl Board {
     pub(super) fn restore(&mut self, fault: Fault, row: FaultRow, there: &[WorkerId], now: Now) {
         let slot = &mut self.slots[fault as usize];
         slot.verdict = row.verdict;
+        // What was seen of the workers before is not known any more.
+        let from = Now { unix: row.since.unwrap_or(now.unix), ..now };
+        if let Some(Ended { at, worker }) = row.ended.filter(|_| row.setting.is_none()) {
+            let mut run = Run::new(fault, worker, there, from);
+            // The workers have all of their time again: nobody listened meanwhile.
+            run.end(&HashSet::new(), Now { unix: at, ..now });
+            slot.run = Some(run);
+            slot.runs += 1;
+        }
         if let Some(setting) = row.setting {
-            // What was seen of the workers before is not known any more.
-            let from = Now { unix: row.since.unwrap_or(now.unix), ..now };
             slot.run = Some(Run::new(fault, setting.worker.clone(), there, from));
             slot.runs += 1;
             slot.until = row.until.map(|until| now.instant_at(until));

@@ -23,7 +23,18 @@ pub(super) struct FaultRow {
     pub(super) until: Option<f64>,
     /// The time at which it was switched on.
     pub(super) since: Option<f64>,
+    /// The end of a run whose verdict is not made.
+    pub(super) ended: Option<Ended>,
     pub(super) verdict: Option<Arc<FaultVerdict>>,
+}
+
+/// The end of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ended {
+    /// In seconds since 1970.
+    pub(super) at: f64,
+    /// The only worker that was concerned.
+    pub(super) worker: Option<WorkerId>,
 }
 
 /// The faults of an earlier orchestrator.

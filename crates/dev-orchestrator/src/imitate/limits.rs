@@ -14,8 +14,11 @@ use crate::refusal::Refusal;
 /// The time without a request after which requests are counted anew.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// The number of counts beyond which those of silent workers are removed.
-const SWEPT_AT: usize = 50_000;
+/// The number of counts beyond which those of silent workers are removed, and no further worker is admitted.
+const MAX_WINDOWS: usize = 50_000;
+
+/// The time between two searches for silent workers.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// A kind of requests, with a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +39,11 @@ pub(crate) struct Limits {
 
 /// The time of the last request of each kind and worker, and the number of those without a pause before it.
 #[derive(Debug, Default)]
-struct Windows(HashMap<(Kind, WorkerId), (Instant, u32)>);
+struct Windows {
+    counts: HashMap<(Kind, WorkerId), (Instant, u32)>,
+    /// The time of the last search for silent workers.
+    swept: Option<Instant>,
+}
 
 impl Limits {
     pub(crate) fn new(imitation: Option<Imitation>) -> Self {
@@ -68,12 +75,20 @@ fn limit(imitation: Imitation, kind: Kind) -> u32 {
 }
 
 impl Windows {
-    /// Counts a request; returns the number of those without a pause before it, with itself.
+    /// Counts a request; returns the number of those without a pause before it, with itself. One that there is no room
+    /// to count for is beyond every limit.
     fn count(&mut self, kind: Kind, worker: &WorkerId, now: Instant) -> u32 {
-        if self.0.len() >= SWEPT_AT {
-            self.0.retain(|_, (last, _)| *last + QUIET > now);
+        let key = (kind, worker.clone());
+        if self.counts.len() >= MAX_WINDOWS && !self.counts.contains_key(&key) {
+            if self.swept.is_none_or(|swept| swept + SWEEP_PAUSE <= now) {
+                self.swept = Some(now);
+                self.counts.retain(|_, (last, _)| *last + QUIET > now);
+            }
+            if self.counts.len() >= MAX_WINDOWS {
+                return u32::MAX;
+            }
         }
-        let (last, count) = self.0.entry((kind, worker.clone())).or_insert((now, 0));
+        let (last, count) = self.counts.entry(key).or_insert((now, 0));
         if *last + QUIET <= now {
             *count = 0;
         }
@@ -120,12 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn silent_workers_are_forgotten() {
+    fn silent_workers_are_forgotten_and_others_need_room() {
         let (mut windows, start) = (Windows::default(), Instant::now());
-        for number in 0..SWEPT_AT {
+        for number in 0..MAX_WINDOWS {
             windows.count(Kind::Poll, &worker(&format!("w-{number}")), start);
         }
-        windows.count(Kind::Poll, &worker("w"), start + QUIET);
-        assert_eq!(windows.0.len(), 1);
+        assert_eq!(windows.count(Kind::Poll, &worker("w"), start), u32::MAX, "there is no room");
+        assert_eq!(windows.count(Kind::Poll, &worker("w-7"), start), 2);
+        assert_eq!(windows.counts.len(), MAX_WINDOWS);
+        assert_eq!(windows.count(Kind::Poll, &worker("w"), start + QUIET), 1);
+        assert_eq!(windows.counts.len(), 1);
     }
 }

@@ -124,12 +124,26 @@ impl Jobs {
 
     /// Gives up the current try, although its worker may still be busy with it.
     pub(super) fn abandon_try(&mut self, number: u64, failure: Failure, now: Now) {
+        self.give_up(number, &failure, now);
+        self.fail(number, failure, Payloads::default(), now);
+    }
+
+    /// Gives up the current try, and starts another one, however many there were.
+    pub(super) fn put_back(&mut self, number: u64, failure: Failure, now: Now) {
+        if self.store.job(number).is_some_and(|job| job.cancel_requested) {
+            return self.abandon_try(number, failure, now);
+        }
+        self.give_up(number, &failure, now);
+        self.store.update(number, |job| job.error = Some(Arc::new(failure)));
+        self.retry(number, now);
+    }
+
+    fn give_up(&mut self, number: u64, failure: &Failure, now: Now) {
         self.store.update(number, |job| {
             job.abandon();
-            job.record(What::result("failure", Some(&failure), true), now);
+            job.record(What::result("failure", Some(failure), true), now);
         });
         self.stop_at_worker(number);
-        self.fail(number, failure, Payloads::default(), now);
     }
 
     /// Ends the current try as a failure: starts another one, or ends the job.

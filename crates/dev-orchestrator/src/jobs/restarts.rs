@@ -1,8 +1,11 @@
 //! Tries that ran when an earlier orchestrator ended, with its state kept: they go on.
 //!
-//! A worker that registers anew, or whose heartbeat does not name such a try, does not run it any more: the try is given
-//! up. So are those of a worker that is not heard of within its time. A result that comes all the same counts as
-//! long as nobody else was given the task: a worker that had it ready while nobody listened may send its heartbeat first.
+//! A worker that registers anew, or whose heartbeat does not name such a try, does not run it any more. The try is given
+//! up, and the task goes back to the queue, however many tries it had. The same happens when nobody hears of the worker
+//! within its time.
+//!
+//! A worker may have ended such a task while nobody listened, and its heartbeat may overtake the result. So the result of
+//! a try that was given up counts as long as nobody else was given the task.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -44,7 +47,7 @@ impl Jobs {
         let mut jobs = Self { restarts, ..Self::with(settings, store, stats) };
         // The silence of known workers is watched anyway.
         let is_unknown = |worker: &WorkerId| !jobs.store.workers.contains_key(worker);
-        if jobs.restarts.tries.keys().any(is_unknown) {
+        if jobs.settings.imitation.is_none() && jobs.restarts.tries.keys().any(is_unknown) {
             jobs.restarts.due = Some(now.instant + jobs.ttl());
         }
         jobs
@@ -63,8 +66,13 @@ impl Jobs {
         let store = &self.store;
         let unheard = self.restarts.tries.keys().filter(|worker| !store.workers.contains_key(*worker));
         for worker in unheard.cloned().collect::<Vec<_>>() {
-            self.compare(&worker, &[], "was not heard of after the restart", now);
+            self.on_unheard(&worker, now);
         }
+    }
+
+    /// Gives up what a worker ran at the restart, unless it has said something about that since.
+    pub(super) fn on_unheard(&mut self, worker: &WorkerId, now: Now) {
+        self.compare(worker, &[], "was not heard of after the restart", now);
     }
 
     /// Handles what a worker says for the first time after the restart: it runs these tasks, and no others.
@@ -83,7 +91,7 @@ impl Jobs {
                 continue;
             }
             let failure = own_failure(ErrorCode::Transient, format!("the worker `{worker}` {what}"));
-            self.abandon_try(number, failure, now);
+            self.put_back(number, failure, now);
             self.restarts.given_up.insert(number, (attempt, worker.clone()));
         }
     }

@@ -48,7 +48,7 @@ impl Jobs {
     fn begin_step(&mut self, number: u64, step: Step, now: Now) {
         // The job is running, and not in the queue of its task yet: that is chosen by the new name.
         self.store.update(number, |job| job.begin_step(step, now));
-        self.store.note_params(number);
+        self.store.note_step(number);
         self.move_to(number, Stage::Queued, now);
         self.publish_change(number);
         self.dispatch(number, now);

@@ -51,7 +51,7 @@ impl Jobs {
         let (repeated, of) = (job.number, job.of.unwrap_or(job.number));
         let task = match &job.course {
             Some(course) => {
-                let params = params.as_deref().unwrap_or(&course.params);
+                let params = params.unwrap_or_else(|| course.params.clone());
                 let blueprint = blueprint(&self.settings, &course.blueprint)?;
                 CheckedTask::first_step(blueprint, params, job.priority, job.timeout)?
             }

@@ -87,9 +87,13 @@ impl Jobs {
         if self.settings.imitation.is_some() {
             return;
         }
+        self.on_unheard(worker, now);
         let message =
             format!("the worker `{worker}` was silent for {} s", self.settings.worker_ttl.as_secs_f64());
         for number in running {
+            if !self.store.job(number).is_some_and(|job| job.runs_at(worker)) {
+                continue;
+            }
             self.abandon_try(number, own_failure(ErrorCode::Transient, message.clone()), now);
         }
     }

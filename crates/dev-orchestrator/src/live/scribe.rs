@@ -57,20 +57,32 @@ async fn write(hub: &Hub) -> Option<Instant> {
         hub.live.lock().record.interrupt();
         hub.live.news.send_replace(());
     }
+    kept(hub).await;
     hub.live.append("worker_gone", gone.into_iter().map(|worker_id| json!({ "worker_id": worker_id })));
     for chunk in workers.chunks(CHUNK) {
         let read = |id| hub.inspect(|jobs, now| views::worker(jobs, id, now));
-        hub.live.append("worker", chunk.iter().filter_map(read));
+        let read: Vec<_> = chunk.iter().filter_map(read).collect();
+        kept(hub).await;
+        hub.live.append("worker", read.into_iter());
         tokio::task::yield_now().await;
     }
     for chunk in tasks.chunks(CHUNK) {
         let read =
             hub.inspect(|jobs, _| chunk.iter().filter_map(|id| views::task(jobs, id)).collect::<Vec<_>>());
+        kept(hub).await;
         hub.live.append("task", read.into_iter());
         tokio::task::yield_now().await;
     }
     hub.live.append("progress", progress.into_iter());
     due
+}
+
+/// Waits until what was read is committed, so that no reader is told what a restart may forget; if that is not
+/// possible, the readers are told all the same.
+async fn kept(hub: &Hub) {
+    if let Some(keeper) = &hub.keeper {
+        let _ = hub.stop.run_until_cancelled(keeper.kept()).await;
+    }
 }
 
 impl Live {

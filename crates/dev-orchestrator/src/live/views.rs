@@ -34,17 +34,12 @@ impl Snapshot {
     pub(super) fn of(hub: &Hub) -> Self {
         let faults = FaultStates(hub.faults());
         hub.inspect(|jobs, now| {
-            let mut counts: BTreeMap<_, _> =
-                TaskStatus::ALL.into_iter().map(|status| (status.as_str(), 0)).collect();
-            let mut tasks = Vec::new();
-            for (position, job) in jobs.store().jobs().enumerate() {
-                let status = job.stage.status();
-                *counts.entry(status.as_str()).or_default() += 1;
-                if position < NEWEST || status == TaskStatus::Running {
-                    tasks.push(task_view(jobs, job));
-                }
-            }
-            Self { counts, tasks, workers: jobs.workers(now), faults }
+            let store = jobs.store();
+            let counts = TaskStatus::ALL.into_iter().map(|status| (status.as_str(), store.count(status)));
+            let shown = store.jobs().take(NEWEST).chain(store.running()).map(|job| (job.number, job));
+            let shown: BTreeMap<_, _> = shown.collect();
+            let tasks = shown.into_values().rev().map(|job| task_view(jobs, job)).collect();
+            Self { counts: counts.collect(), tasks, workers: jobs.workers(now), faults }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The kept lines, by task and worker, within limits of number and memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use rxon::JobId;
@@ -33,6 +33,8 @@ pub(super) struct Book {
     bytes: usize,
     /// The lines that were dropped since the last [`Book::take_dropped`]; `None` if nothing is kept.
     dropped: Option<Vec<u64>>,
+    /// The numbers of the lines that have no row in the database.
+    unkept: HashSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +119,14 @@ impl Book {
         Self { dropped: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Returns the numbers of the lines that were dropped since the last call.
+    /// Notes that a line has no row in the database.
+    pub(super) fn note_unkept(&mut self, number: u64) {
+        if self.owners.contains_key(&number) {
+            self.unkept.insert(number);
+        }
+    }
+
+    /// Returns the numbers of the lines with a row that were dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> Vec<u64> {
         self.dropped.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -133,7 +142,9 @@ impl Book {
             log.dropped += 1;
             self.bytes -= weight;
             self.owners.remove(&line.n);
-            if let Some(dropped) = &mut self.dropped {
+            if let Some(dropped) = &mut self.dropped
+                && !self.unkept.remove(&line.n)
+            {
                 dropped.push(line.n);
             }
         }

@@ -53,10 +53,11 @@ pub(super) fn hand_over(book: &mut Book, keeper: &Keeper, owner: &Owner, line: &
             batch.put_json(Table::Logs, numbered(line.n), &Row { owner, dropped, line });
         }
         for number in gone {
-            batch.remove(Table::Logs, numbered(number));
+            batch.remove_unchanged(Table::Logs, numbered(number));
         }
     });
     if !is_kept {
+        book.note_unkept(line.n);
         tracing::warn!(line = line.n, "a line of a log is not kept: too much waits for the disk");
     }
 }

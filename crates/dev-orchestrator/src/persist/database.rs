@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use redb::backends::FileBackend;
-use redb::{
-    DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable as _, StorageError, TableError,
-};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError};
 
 use super::backend::Unsynced;
 use super::table::Table;
@@ -24,35 +22,50 @@ const CACHE: usize = 32 * 1024 * 1024;
 pub(super) type Changes = HashMap<(Table, Box<[u8]>), Option<Bytes>>;
 
 /// The reason why a row, or the whole database, cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unreadable(pub(crate) String);
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// The contents are not those of a database of this version.
+    #[error("{0}")]
+    Damaged(String),
+    /// Another process has it open.
+    #[error("another process has it open")]
+    Taken,
+    /// The system refused. This says nothing about the contents.
+    #[error("{0}")]
+    File(io::Error),
+}
 
 impl Unreadable {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self::Damaged(text.into())
     }
 }
 
 impl From<serde_json::Error> for Unreadable {
     fn from(error: serde_json::Error) -> Self {
-        Self(format!("a row is not as expected: {error}"))
+        Self::Damaged(format!("a row is not as expected: {error}"))
     }
 }
 
 impl From<redb::Error> for Unreadable {
     fn from(error: redb::Error) -> Self {
-        Self(error.to_string())
+        use redb::Error as E;
+        match error {
+            E::DatabaseAlreadyOpen | E::LockProtocolMismatch => Self::Taken,
+            // Not a database at all, or one that was cut short.
+            E::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                Self::Damaged(error.to_string())
+            }
+            E::Io(error) => Self::File(error),
+            E::Corrupted(_)
+            | E::UpgradeRequired(_)
+            | E::RepairAborted
+            | E::TableTypeMismatch { .. }
+            | E::TableIsMultimap(_)
+            | E::TypeDefinitionChanged { .. } => Self::Damaged(error.to_string()),
+            error => Self::File(io::Error::other(error)),
+        }
     }
-}
-
-/// The reason why a database cannot be opened.
-#[derive(Debug)]
-pub(super) enum OpenError {
-    /// Its contents are not those of a database, or of a later version.
-    Damaged(String),
-    /// The system refused.
-    File(io::Error),
 }
 
 /// An open database.
@@ -67,17 +80,17 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database of a file, which is made if there is none.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path) -> Result<Self, Unreadable> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(OpenError::File)?;
+        let file = options.open(path).map_err(Unreadable::File)?;
         let opened = caught(|| {
             let backend = Unsynced(FileBackend::new(file)?);
             // Without the check a damaged file may panic later.
             let mut builder = redb::Database::builder();
             builder.set_cache_size(CACHE).set_check_integrity_on_open(true).create_with_backend(backend)
         });
-        let file = opened.map_err(OpenError::Damaged)?.map_err(opening_error)?;
+        let file = opened.map_err(Unreadable::Damaged)?.map_err(redb::Error::from)?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -102,7 +115,7 @@ impl Database {
             let transaction = self.file.begin_read().map_err(redb::Error::from)?;
             read(&Rows(transaction))
         };
-        caught(all).map_err(Unreadable)?
+        caught(all).map_err(Unreadable::Damaged)?
     }
 
     /// Makes all of the changes, or none. Once it returns, they survive the death of the process.
@@ -165,16 +178,4 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("the database panicked").to_owned()
-}
-
-fn opening_error(error: DatabaseError) -> OpenError {
-    match error {
-        // Not a database at all, or one that was cut short.
-        DatabaseError::Storage(StorageError::Io(error))
-            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-        {
-            OpenError::File(error)
-        }
-        error => OpenError::Damaged(error.to_string()),
-    }
 }

@@ -19,6 +19,17 @@ pub enum StateError {
         /// The process id of the other one, if it is known.
         holder: Option<u32>,
     },
+    /// It has files of something else under the names of a state's.
+    #[error(
+        "`{}` is not a state directory: {found}; expected an empty directory, or one that a server has made",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What is there, a sentence without its full stop.
+        found: String,
+    },
     /// It cannot be made, read or written.
     #[error("cannot keep the state in `{}`", path.display())]
     Unusable {

@@ -1,4 +1,4 @@
-//! The state directory: made, locked, and emptied when its contents cannot be read.
+//! The state directory: made, locked, and what is in it set aside if it cannot be read.
 //!
 //! | name | what it is |
 //! |---|---|
@@ -29,6 +29,8 @@ const LOCK: &str = "lock";
 const VERSION: &str = "version";
 const DATABASE: &str = "state.redb";
 const FILES: &str = "files";
+pub(super) const TOKEN: &str = "token";
+pub(super) const KEYS: &str = "storage-keys";
 const ASIDE: &str = "aside-";
 
 /// A directory that no other process has while this lives.
@@ -55,6 +57,7 @@ impl Folder {
         let unusable = || StateError::unusable(path);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable())?;
         let path = std::path::absolute(path).map_err(unusable())?;
+        check(&path)?;
         let began = Instant::now();
         loop {
             let mut lock = private().open(path.join(LOCK)).map_err(StateError::unusable(path.join(LOCK)))?;
@@ -97,53 +100,30 @@ impl Folder {
         made.map_err(StateError::unusable(path))
     }
 
+    /// Whether there is a database with something in it.
+    pub(super) fn has_database(&self) -> Result<bool, StateError> {
+        has_contents(&self.path, DATABASE)
+    }
+
     /// Reads the version of what is there.
     pub(super) fn version(&self) -> Result<Version, StateError> {
-        let path = self.path.join(VERSION);
-        let text = match fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            // A directory of something else may have files of its own, but none with these names.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let is_new = !self.database().exists() && !self.files().exists();
-                return Ok(if is_new {
-                    Version::New
-                } else {
-                    Version::Unknown(format!("the file `{VERSION}` is missing"))
-                });
-            }
-            Err(source) => return Err(StateError::Unusable { path, source }),
-        };
-        Ok(match text.trim().parse::<u64>() {
-            Ok(version) if version == u64::from(FORMAT) => Version::Known,
-            Ok(version) => {
-                Version::Unknown(format!("it has format {version}, and this version reads {FORMAT}"))
-            }
-            Err(_) => {
-                let text = crate::text::cut(text.trim(), 80);
-                Version::Unknown(format!("`{VERSION}` is `{text}`, expected a number"))
-            }
-        })
+        version(&self.path)
     }
 
     pub(super) fn write_version(&self) -> Result<(), StateError> {
         self.write(VERSION, &format!("{FORMAT}\n"))
     }
 
-    /// Moves what is there into a new directory, and returns the path of that.
+    /// Moves what is there into a new directory, and returns the path of that. Files of something else stay.
     pub(super) fn set_aside(&self) -> Result<PathBuf, StateError> {
         let aside = self.make_aside()?;
-        let entries = fs::read_dir(&self.path).map_err(StateError::unusable(&self.path))?;
-        // Without a version the directory may be that of something else: only what has our names is moved.
-        let is_ours = self.path.join(VERSION).exists();
-        for entry in entries {
-            let name = entry.map_err(StateError::unusable(&self.path))?.file_name();
-            let text = name.to_string_lossy();
-            let stays = text == LOCK || text.starts_with(ASIDE);
-            if stays || !(is_ours || text == DATABASE || text == FILES) {
-                continue;
+        // The version is the last one, so that the rest is known to be ours if this process dies meanwhile.
+        for name in [DATABASE, FILES, TOKEN, KEYS, VERSION] {
+            let from = self.path.join(name);
+            match fs::rename(&from, aside.join(name)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                moved => moved.map_err(StateError::unusable(from))?,
             }
-            let from = self.path.join(&name);
-            fs::rename(&from, aside.join(&name)).map_err(StateError::unusable(from))?;
         }
         Ok(aside)
     }
@@ -163,12 +143,7 @@ impl Folder {
 
     /// Reads a text of ours; `None` if there is none.
     pub(super) fn read(&self, name: &str) -> Result<Option<String>, StateError> {
-        let path = self.path.join(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StateError::Unusable { path, source }),
-        }
+        read(&self.path, name)
     }
 
     /// Writes a text that only this user can read. A process that dies meanwhile leaves the old text or none.
@@ -181,6 +156,72 @@ impl Folder {
             fs::rename(&new, &path)
         };
         write().map_err(StateError::unusable(&path))
+    }
+}
+
+/// Reads the version of what is in a directory, unless that belongs to something else.
+fn version(path: &Path) -> Result<Version, StateError> {
+    let text = read(path, VERSION)?;
+    let text = text.as_deref().map(str::trim);
+    let number = text.and_then(|text| text.parse::<u64>().ok());
+    let mut there = Vec::new();
+    for name in [DATABASE, FILES, TOKEN, KEYS] {
+        if has_contents(path, name)? {
+            there.push(name);
+        }
+    }
+    // The version is the first file that is written.
+    if there.is_empty() && (text.is_none() || number == Some(u64::from(FORMAT))) {
+        return Ok(Version::New);
+    }
+    // Something else may have a file with one of these names, but hardly two.
+    let ours = there.iter().filter(|name| **name != FILES).count() + usize::from(number.is_some());
+    let text = text.map(|text| crate::text::cut(text, 80));
+    if ours < 2 {
+        let found = match (text, there.first()) {
+            (Some(text), _) => format!("its `{VERSION}` is `{text}`"),
+            (None, name) => format!("it has `{}`, but no `{VERSION}`", name.copied().unwrap_or_default()),
+        };
+        return Err(StateError::Foreign { path: path.to_owned(), found });
+    }
+    Ok(match (number, text) {
+        (Some(number), _) if number == u64::from(FORMAT) => Version::Known,
+        (Some(number), _) => {
+            Version::Unknown(format!("it has format {number}, and this version reads {FORMAT}"))
+        }
+        (None, Some(text)) => Version::Unknown(format!("`{VERSION}` is `{text}`, expected a number")),
+        (None, None) => Version::Unknown(format!("the file `{VERSION}` is missing")),
+    })
+}
+
+/// Checks that nothing in a directory belongs to something else, before anything is written there.
+fn check(path: &Path) -> Result<(), StateError> {
+    version(path)?;
+    let lock = read(path, LOCK)?.unwrap_or_default();
+    if lock.trim().is_empty() || lock.trim().parse::<u32>().is_ok() {
+        return Ok(());
+    }
+    let found =
+        format!("its `{LOCK}` is `{}`, expected the id of a process", crate::text::cut(lock.trim(), 80));
+    Err(StateError::Foreign { path: path.to_owned(), found })
+}
+
+/// Whether there is a directory with this name, or a file that is not empty.
+fn has_contents(path: &Path, name: &str) -> Result<bool, StateError> {
+    let path = path.join(name);
+    match fs::metadata(&path) {
+        Ok(entry) => Ok(entry.is_dir() || entry.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StateError::Unusable { path, source }),
+    }
+}
+
+fn read(path: &Path, name: &str) -> Result<Option<String>, StateError> {
+    let path = path.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StateError::Unusable { path, source }),
     }
 }
 

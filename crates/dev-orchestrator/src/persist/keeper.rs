@@ -1,5 +1,6 @@
 //! The handle for those who change something that is kept.
 
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,8 @@ use super::folder::Folder;
 use super::table::Table;
 use super::writer;
 
-/// The memory of rows that wait for the writer, in bytes, above which what nobody waits for is not kept.
+/// A limit for the memory of the rows that wait for the writer, in bytes. Above it, rows of which nobody awaits that they
+/// are kept are left out.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
 
 /// Takes the rows that change, and says when they are committed. Cloning it is cheap; when the last one is dropped, the
@@ -109,6 +111,13 @@ impl Keeper {
         self.shared().lock().bytes > MAX_WAITING
     }
 
+    /// The number of rows that wait, and their memory in bytes.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let pending = self.shared().lock();
+        (pending.changes.len(), pending.bytes)
+    }
+
     /// Removes a file as soon as no committed row names it.
     pub(crate) fn remove_file(&self, path: PathBuf) {
         let mut pending = self.shared().lock();
@@ -131,11 +140,19 @@ impl Keeper {
             progress.committed >= number || failed || progress.ended
         });
         // The sender belongs to `self`.
-        let Ok(progress) = decided.await else { return Err(NotKept("the server ends".into())) };
+        let Ok(progress) = decided.await else { return Err(NotKept("nothing is written any more".into())) };
         match &progress.failed {
             _ if progress.committed >= number => Ok(()),
             Some((_, reason)) => Err(NotKept(reason.clone())),
-            None => Err(NotKept("the server ends".into())),
+            None => Err(NotKept("nothing is written any more".into())),
+        }
+    }
+
+    /// Waits until an answer may leave. If what has happened cannot be committed, only questions are answered.
+    pub(crate) async fn before_answer(&self, asks: bool) -> Result<(), NotKept> {
+        match self.kept().await {
+            Err(_) if asks => Ok(()),
+            kept => kept,
         }
     }
 
@@ -192,14 +209,31 @@ impl Batch<'_> {
     pub(crate) fn remove(&mut self, table: Table, key: Vec<u8>) {
         self.0.set(table, key, None);
     }
+
+    /// Removes a row that was written once: if it still waits for the writer, nothing waits afterwards.
+    pub(crate) fn remove_unchanged(&mut self, table: Table, key: Vec<u8>) {
+        if !self.0.take_back(table, &key) {
+            self.remove(table, key);
+        }
+    }
 }
 
 impl Pending {
     fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Bytes>) {
-        self.bytes += value.as_ref().map_or(0, Bytes::len) + key.len();
+        let key_bytes = key.len();
+        self.bytes += key_bytes + value.as_ref().map_or(0, Bytes::len);
         if let Some(before) = self.changes.insert((table, key.into()), value) {
-            self.bytes -= before.map_or(0, |before| before.len());
+            self.bytes -= key_bytes + before.map_or(0, |before| before.len());
         }
+    }
+
+    /// Forgets the new value of a row. Returns whether there was one.
+    fn take_back(&mut self, table: Table, key: &[u8]) -> bool {
+        let Entry::Occupied(entry) = self.changes.entry((table, key.into())) else { return false };
+        let Some(value) = entry.get() else { return false };
+        self.bytes -= key.len() + value.len();
+        entry.remove();
+        true
     }
 
     /// Takes everything that waits.

@@ -5,7 +5,8 @@
 //! - Whoever changes something that is kept hands its new rows to the [`Keeper`], under the same lock as the change. One
 //!   thread, the [`writer`], commits all rows that were handed over meanwhile at once.
 //! - No answer leaves before the rows that were handed over until then are committed ([`Keeper::kept`]). The middleware of
-//!   the routes and the door of the storage wait for that, so that no single route has to.
+//!   the routes and the door of the storage wait for that, so that no single route has to. The live events about tasks and
+//!   workers wait, too; those about faults and lines of logs, and snapshots, do not.
 //!
 //! A row that changes again before it is written replaces itself: what waits for the writer is at most the state.
 

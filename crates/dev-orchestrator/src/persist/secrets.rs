@@ -4,10 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 use super::error::StateError;
-use super::folder::Folder;
-
-const TOKEN: &str = "token";
-const KEYS: &str = "storage-keys";
+use super::folder::{Folder, KEYS, TOKEN};
 
 /// The secrets of a directory.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::database::{Database, OpenError, Rows, Unreadable};
+use super::database::{Database, Rows, Unreadable};
 use super::error::StateError;
 use super::folder::{Folder, Version};
 use super::keeper::Keeper;
@@ -91,15 +91,15 @@ impl State {
     /// it, and the state is empty: see [`set_aside`](Self::set_aside).
     ///
     /// # Errors
-    /// [`StateError::Taken`] when another process has it, [`StateError::Unusable`] when it cannot be made, read or
-    /// written.
+    /// [`StateError::Taken`] when another process has it, [`StateError::Foreign`] when it belongs to something else, and
+    /// [`StateError::Unusable`] when it cannot be made, read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StateError> {
         let folder = Folder::take(path.as_ref())?;
         let (database, kept, aside) = match read(&folder)? {
             Ok((database, kept)) => (database, kept, None),
-            Err(Unreadable(reason)) => {
+            Err(reason) => {
                 let aside = SetAside { path: folder.set_aside()?, reason };
-                let (database, kept) = read(&folder)?.map_err(|Unreadable(reason)| StateError::Unusable {
+                let (database, kept) = read(&folder)?.map_err(|reason| StateError::Unusable {
                     path: folder.database(),
                     source: std::io::Error::other(reason),
                 })?;
@@ -150,29 +150,28 @@ impl fmt::Debug for State {
     }
 }
 
-/// Opens and reads the database of a directory; an inner error means that what is there cannot be read.
-fn read(folder: &Folder) -> Result<Result<(Database, Kept), Unreadable>, StateError> {
+/// Opens and reads the database of a directory; an inner error is the reason why what is there cannot be read.
+fn read(folder: &Folder) -> Result<Result<(Database, Kept), String>, StateError> {
     match folder.version()? {
-        Version::Unknown(reason) => return Ok(Err(Unreadable(reason))),
+        Version::Unknown(reason) => return Ok(Err(reason)),
         // redb would make a new one, and nobody would learn that the old one is gone.
-        Version::Known if folder.database().metadata().map_or(0, |file| file.len()) == 0 => {
-            return Ok(Err(damaged("it is missing or empty")));
-        }
+        Version::Known if !folder.has_database()? => return Ok(Err(damaged("it is missing or empty"))),
         Version::Known => {}
         // Written first: a directory with anything else in it has a version.
         Version::New => folder.write_version()?,
     }
-    let database = match Database::open(&folder.database()) {
-        Ok(database) => database,
-        Err(OpenError::Damaged(reason)) => return Ok(Err(damaged(&reason))),
-        Err(OpenError::File(source)) => {
-            return Err(StateError::Unusable { path: folder.database(), source });
-        }
-    };
-    let kept = database.read(Kept::read);
-    Ok(kept.map(|kept| (database, kept)).map_err(|Unreadable(reason)| damaged(&reason)))
+    let opened = Database::open(&folder.database()).and_then(|database| {
+        let kept = database.read(Kept::read)?;
+        Ok((database, kept))
+    });
+    match opened {
+        Ok(opened) => Ok(Ok(opened)),
+        Err(Unreadable::Damaged(reason)) => Ok(Err(damaged(&reason))),
+        Err(Unreadable::Taken) => Err(StateError::Taken { path: folder.path().to_owned(), holder: None }),
+        Err(Unreadable::File(source)) => Err(StateError::Unusable { path: folder.database(), source }),
+    }
 }
 
-fn damaged(reason: &str) -> Unreadable {
-    Unreadable(format!("its database is damaged: {}", crate::text::cut(reason, 200)))
+fn damaged(reason: &str) -> String {
+    format!("its database is damaged: {}", crate::text::cut(reason, 200))
 }

@@ -9,6 +9,7 @@ use super::*;
 /// A keeper of an empty directory.
 fn keeper(folder: &tempfile::TempDir) -> Keeper {
     let folder = Folder::take(folder.path()).expect("taken");
+    folder.write_version().expect("written");
     let database = Database::open(&folder.database()).expect("it opens");
     Keeper::start(database, folder).expect("a thread")
 }
@@ -97,6 +98,48 @@ async fn what_cannot_be_written_is_said_and_written_later() {
     keeper.close();
     keeper.closed().await;
     assert_eq!(rows(&path), [(b"a".to_vec(), b"new".to_vec()), (b"b".to_vec(), b"other".to_vec())]);
+}
+
+#[tokio::test]
+async fn a_row_that_comes_and_goes_while_nothing_can_be_written_takes_no_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = Folder::take(folder.path()).expect("taken");
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let database = Database::open(&elsewhere.join("state.redb")).expect("it opens").failing();
+    let keeper = Keeper::start(database, taken).expect("a thread");
+    std::fs::rename(&elsewhere, folder.path().join("away")).expect("renamed");
+    keeper.change(|batch| batch.put(Table::Workers, b"a".to_vec(), b"b".to_vec()));
+    keeper.kept().await.expect_err("it cannot be written");
+    // The writer has the rows while it tries.
+    let one_row = async || {
+        while keeper.waiting().0 != 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        keeper.waiting().1
+    };
+    let before = one_row().await;
+    // In one change, so that the writer is not at work in between.
+    keeper.change(|batch| {
+        for number in 0..1000 {
+            batch.put(Table::Logs, numbered(number), vec![0; 100]);
+            batch.put(Table::Workers, b"a".to_vec(), b"c".to_vec());
+        }
+        for number in 0..1000 {
+            batch.remove_unchanged(Table::Logs, numbered(number));
+        }
+    });
+    let after = tokio::time::timeout(std::time::Duration::from_secs(10), one_row()).await;
+    assert_eq!(after.expect("nothing else waits"), before);
+}
+
+#[test]
+fn an_error_of_the_system_is_not_damage() {
+    let system = || std::io::Error::from_raw_os_error(5);
+    assert!(matches!(Unreadable::from(redb::Error::Io(system())), Unreadable::File(_)));
+    assert!(matches!(Unreadable::from(redb::Error::PreviousIo), Unreadable::File(_)));
+    assert!(matches!(Unreadable::from(redb::Error::Corrupted("x".to_owned())), Unreadable::Damaged(_)));
+    assert!(matches!(Unreadable::from(redb::Error::DatabaseAlreadyOpen), Unreadable::Taken));
 }
 
 #[test]

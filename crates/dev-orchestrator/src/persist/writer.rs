@@ -3,15 +3,25 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::database::{Changes, Database, OpenError};
+use super::database::{Changes, Database};
 use super::folder::Folder;
 use super::keeper::{Pending, Shared};
 
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Tells those who wait that nothing is written any more, after a panic, too.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
 /// Commits changes until the end. The directory is free for other processes once this returns.
 pub(super) fn run(shared: &Shared, database: Database, folder: Folder) {
+    let _end = End(shared);
     let path = database.path().to_owned();
     let mut database = Some(database);
     loop {
@@ -54,7 +64,6 @@ pub(super) fn run(shared: &Shared, database: Database, folder: Folder) {
     // In this order: another process may take the directory as soon as its lock is gone.
     drop(database);
     drop(folder);
-    shared.progress.send_modify(|progress| progress.ended = true);
 }
 
 /// Whether nothing is left to do; after a failure at the end, nothing more is tried.
@@ -79,10 +88,7 @@ fn commit(database: &mut Option<Database>, path: &std::path::Path, changes: &Cha
     }
     let open = match database.take() {
         Some(open) => open,
-        None => Database::open(path).map_err(|error| match error {
-            OpenError::Damaged(reason) => reason,
-            OpenError::File(error) => error.to_string(),
-        })?,
+        None => Database::open(path).map_err(|error| error.to_string())?,
     };
     open.apply(changes)?;
     *database = Some(open);

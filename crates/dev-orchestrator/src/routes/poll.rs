@@ -149,7 +149,8 @@ impl Drop for HeldPoll {
     }
 }
 
-/// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue, if it takes back.
+/// A task on its way to a worker. Dropping it before it has arrived puts the task back into the queue, unless an imitated
+/// orchestrator would lose it.
 struct Delivery {
     hub: Arc<Hub>,
     worker: WorkerId,

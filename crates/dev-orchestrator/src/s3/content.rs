@@ -30,7 +30,7 @@ pub(super) struct Folder {
 enum Place {
     /// Removed with all files when the last reference is dropped.
     Temporary(TempDir),
-    /// Stays, with all files that are objects at the end.
+    /// Stays; at the end it has the files of the objects that there are then.
     Kept { keeper: Keeper, is_closed: AtomicBool },
 }
 

@@ -64,9 +64,8 @@ impl Service<Request<Incoming>> for Door {
         Box::pin(async move {
             let answer = service.call(request.map(Body::from)).await?;
             let Some(keeper) = keeper else { return Ok(answer) };
-            Ok(match keeper.kept().await {
+            Ok(match keeper.before_answer(asks).await {
                 Ok(()) => answer,
-                Err(_) if asks => answer,
                 Err(problem) => {
                     refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &problem.to_string())
                 }

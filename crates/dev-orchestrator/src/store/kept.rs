@@ -1,6 +1,6 @@
 //! Jobs, workers and skills in the database: which of them have changed, their rows, and reading them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{About, Job, Names, Stage, Store, Worker};
+use crate::blueprint::Course;
 use crate::clock::Now;
 use crate::persist::{Batch, Keeper, Rows, Table, Unreadable, number, numbered};
 use crate::story::{Entry, Story, StoryRow};
@@ -18,6 +19,11 @@ use crate::view::TaskStatus;
 /// The time that a task which was running has after a restart, even if its own is over: its worker could not report
 /// meanwhile.
 const RESPITE: Duration = Duration::from_secs(5);
+
+/// The ends of the keys of a job with a blueprint, for the parameters that it was submitted with and for its data. The
+/// parameters of the present task have the number alone.
+const SUBMITTED: u8 = 1;
+const DATA: u8 = 2;
 
 /// The key of the row about the numbers of tasks.
 const NUMBERS: &[u8] = b"numbers";
@@ -41,9 +47,14 @@ pub(super) struct Ledger {
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Added,
+    /// It has come to the next step of its blueprint.
+    Stepped,
     Changed,
     /// Removed; its story had this number of later parts.
-    Removed(u32),
+    Removed {
+        parts: u32,
+        has_course: bool,
+    },
 }
 
 impl Ledger {
@@ -53,7 +64,8 @@ impl Ledger {
     }
 
     pub(super) fn remove(&mut self, job: &Job) {
-        self.jobs.insert(job.number, Change::Removed(job.story.last_part()));
+        let (parts, has_course) = (job.story.last_part(), job.course.is_some());
+        self.jobs.insert(job.number, Change::Removed { parts, has_course });
     }
 
     fn is_empty(&self) -> bool {
@@ -81,9 +93,9 @@ impl KeptStore {
             }
             Ok(())
         })?;
-        let mut params: BTreeMap<u64, Arc<RawValue>> = BTreeMap::new();
+        let mut params: HashMap<Vec<u8>, Arc<RawValue>> = HashMap::new();
         rows.each(Table::Params, |key, value| {
-            params.insert(numbered_key(key)?, serde_json::from_slice::<Box<RawValue>>(value)?.into());
+            params.insert(key.to_vec(), serde_json::from_slice::<Box<RawValue>>(value)?.into());
             Ok(())
         })?;
         let mut stories: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
@@ -95,9 +107,15 @@ impl KeptStore {
         rows.each(Table::Jobs, |key, value| {
             let number = numbered_key(key)?;
             let (mut job, story): (Job, StoryRow) = serde_json::from_slice(value)?;
-            let params = params.remove(&number);
-            job.params = params.ok_or_else(|| Unreadable::new(format!("task {number} has no parameters")))?;
-            job.story = Story::restored(story, stories.remove(&number).unwrap_or_default());
+            let missing = || Unreadable::new(format!("task {number} has no parameters"));
+            job.params = params.remove(key).ok_or_else(missing)?;
+            if let Some(course) = &mut job.course {
+                let submitted = params.remove(&text_of_job(number, SUBMITTED)).ok_or_else(missing)?;
+                course.restore(submitted, params.remove(&text_of_job(number, DATA)));
+            }
+            let story = Story::restored(story, stories.remove(&number).unwrap_or_default());
+            job.story =
+                story.ok_or_else(|| Unreadable::new(format!("the story of task {number} has no order")))?;
             job.number = number;
             kept.jobs.push(job);
             Ok(())
@@ -121,13 +139,22 @@ impl KeptStore {
     }
 }
 
-/// Parameters that wait to be written, without a copy: many tasks may share them.
+/// JSON that waits to be written, without a copy: many tasks may share it.
 struct Text(Arc<RawValue>);
 
 impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
         self.0.get().as_bytes()
     }
+}
+
+fn put_text(batch: &mut Batch<'_>, key: Vec<u8>, text: &Arc<RawValue>) {
+    batch.put(Table::Params, key, Bytes::from_owner(Text(text.clone())));
+}
+
+/// Returns the key of a further text of a job.
+fn text_of_job(number: u64, which: u8) -> Vec<u8> {
+    [&numbered(number)[..], &[which]].concat()
 }
 
 fn numbered_key(key: &[u8]) -> Result<u64, Unreadable> {
@@ -209,10 +236,13 @@ impl Store {
         }
     }
 
-    /// Notes that a job has other parameters than before.
-    pub(crate) fn note_params(&mut self, number: u64) {
+    /// Notes that a job has other parameters than before, for the next step of its blueprint.
+    pub(crate) fn note_step(&mut self, number: u64) {
         if let Some(ledger) = &mut self.ledger {
-            ledger.jobs.insert(number, Change::Added);
+            let change = ledger.jobs.entry(number).or_insert(Change::Stepped);
+            if let Change::Changed = change {
+                *change = Change::Stepped;
+            }
         }
     }
 
@@ -259,17 +289,27 @@ impl Store {
 
     fn hand_over_job(&mut self, number: u64, change: Change, batch: &mut Batch<'_>) {
         let part_key = |part: u32| [&numbered(number)[..], &part.to_be_bytes()].concat();
-        if let Change::Removed(parts) = change {
+        if let Change::Removed { parts, has_course } = change {
             batch.remove(Table::Jobs, numbered(number));
             batch.remove(Table::Params, numbered(number));
+            if has_course {
+                batch.remove(Table::Params, text_of_job(number, SUBMITTED));
+                batch.remove(Table::Params, text_of_job(number, DATA));
+            }
             for part in 1..=parts {
                 batch.remove(Table::Stories, part_key(part));
             }
             return;
         }
         let Some(job) = self.jobs.get_mut(&number) else { return };
-        if let Change::Added = change {
-            batch.put(Table::Params, numbered(number), Bytes::from_owner(Text(job.params.clone())));
+        if let Change::Added | Change::Stepped = change {
+            put_text(batch, numbered(number), &job.params);
+            if let Some(data) = job.course.as_ref().and_then(Course::own_data) {
+                put_text(batch, text_of_job(number, DATA), data);
+            }
+        }
+        if let (Change::Added, Some(course)) = (change, &job.course) {
+            put_text(batch, text_of_job(number, SUBMITTED), &course.params);
         }
         for (part, entries) in job.story.take_touched() {
             batch.put_json(Table::Stories, part_key(part), &entries);

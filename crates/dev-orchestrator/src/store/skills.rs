@@ -1,13 +1,12 @@
 //! What workers have said about their tasks, kept after the last worker of a task has gone.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use rxon::{TaskName, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use super::Worker;
 use crate::view::SkillView;
@@ -34,9 +33,13 @@ impl About {
     pub(super) fn digest(&self) -> Option<u64> {
         let schemas = self.schemas().map(|schema| schema.map(|schema| schema.get()));
         schemas.iter().any(Option::is_some).then(|| {
-            let mut hasher = DefaultHasher::new();
-            schemas.hash(&mut hasher);
-            hasher.finish()
+            // It is kept in the state, so that it has to be the same in every version.
+            let mut hasher = Sha256::new();
+            for schema in schemas {
+                hasher.update(schema.map_or(u64::MAX, |schema| schema.len() as u64).to_be_bytes());
+                hasher.update(schema.unwrap_or_default());
+            }
+            hasher.finalize().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
         })
     }
 

@@ -82,7 +82,7 @@ impl Store {
             name: course.blueprint.clone(),
             state: course.state.clone(),
             path: path.collect(),
-            params: Some(course.params.clone().into()),
+            params: Some(course.params.clone()),
         }
     }
 

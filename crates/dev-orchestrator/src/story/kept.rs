@@ -41,12 +41,17 @@ impl Story {
         self.next.saturating_sub(1) / PART
     }
 
-    /// Returns a story from its rows: the beginning, and the events of the later parts in their order.
-    pub(crate) fn restored(row: StoryRow, later: Vec<Entry>) -> Self {
+    /// Returns a story from its rows: the beginning, and the events of the later parts. `None` if they are not in their
+    /// order.
+    pub(crate) fn restored(row: StoryRow, later: Vec<Entry>) -> Option<Self> {
         let StoryRow { dropped, next, mut entries } = row;
         entries.extend(later);
+        let is_ordered = entries.is_sorted_by(|one, other| one.number < other.number);
+        if !is_ordered || entries.last().is_some_and(|last| last.number >= next) {
+            return None;
+        }
         let texts = entries.iter().map(|entry| entry.what.texts()).sum();
-        Self { entries, dropped, texts, next, touched: None }.tracked()
+        Some(Self { entries, dropped, texts, next, touched: None }.tracked())
     }
 
     /// Notes that the part with this event has changed.
@@ -94,7 +99,7 @@ mod tests {
                 .parts
                 .values()
                 .flat_map(|part| serde_json::from_slice::<Vec<Entry>>(part).expect("JSON"));
-            Story::restored(row, later.collect())
+            Story::restored(row, later.collect()).expect("in order")
         }
     }
 
@@ -118,5 +123,11 @@ mod tests {
         }
         assert_eq!(format!("{:?}", table.restore()), format!("{story:?}"));
         assert!(story.last_part() > 60);
+        let twice = || serde_json::from_slice(&table.parts[&60]).expect("JSON");
+        let row = serde_json::from_slice(&table.row).expect("JSON");
+        assert!(
+            Story::restored(row, [twice(), twice()].into_iter().flat_map(|part: Vec<Entry>| part).collect())
+                .is_none()
+        );
     }
 }

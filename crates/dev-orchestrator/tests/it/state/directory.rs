@@ -29,6 +29,8 @@ async fn only_its_user_can_read_it_and_the_secrets_stay() {
     assert_eq!(place.open().token(), token);
     fs::write(place.path.join("token"), "\n").expect("written");
     assert_ne!(place.open().token(), token, "a token that is none is made anew");
+    fs::write(place.path.join("token"), b"\xff\xfe").expect("written");
+    assert_eq!(place.open().token().len(), 32);
 }
 
 #[tokio::test]
@@ -131,6 +133,7 @@ async fn what_cannot_be_read_is_set_aside_whole() {
     for (name, damage, words) in rows {
         let place = Place::new();
         let token = filled(&place).await;
+        fs::write(place.path.join("letter.txt"), "dear").expect("written");
         damage(&place.path);
         let reason = place.reason();
         assert!(reason.contains(words), "{name}: {reason}");
@@ -140,9 +143,8 @@ async fn what_cannot_be_read_is_set_aside_whole() {
         });
         let aside = aside.expect("a directory with the time");
         assert_eq!(mode(&aside), 0o700);
-        assert!(aside.join("files/0").exists(), "{name}");
-        // What is not ours is only known to be ours with a version.
-        assert_eq!(aside.join("token").exists(), name != "no version", "{name}");
+        assert!(aside.join("files/0").exists() && aside.join("token").exists(), "{name}");
+        assert!(place.path.join("letter.txt").exists(), "{name}");
         // It starts empty, and goes on from there.
         let orchestrator = place.start().await;
         assert_eq!(orchestrator.tasks(10).len(), 0, "{name}");
@@ -150,7 +152,7 @@ async fn what_cannot_be_read_is_set_aside_whole() {
         orchestrator.shutdown().await;
         let state = place.open();
         assert!(state.set_aside().is_none(), "{name}: {state:?}");
-        assert_eq!(state.token() == token, name == "no version", "{name}");
+        assert_ne!(state.token(), token, "{name}");
     }
 }
 
@@ -174,4 +176,69 @@ fn the_files_of_somebody_else_are_left_alone() {
     fs::write(&own, "dear").expect("written");
     drop(State::open(folder.path()).expect("it opens"));
     assert_eq!(fs::read_to_string(own).expect("there"), "dear");
+}
+
+#[test]
+fn a_directory_of_something_else_stays_as_it_is() {
+    let rows: [(&[(&str, &str)], &str); 5] = [
+        (&[("version", "1.2.3"), ("README", "x")], "`version` is `1.2.3`"),
+        (&[("version", "7")], "`version` is `7`"),
+        (&[("files/a", "x")], "it has `files`, but no `version`"),
+        (&[("token", "secret")], "it has `token`, but no `version`"),
+        (&[("lock", "made by npm")], "`lock` is `made by npm`"),
+    ];
+    for (files, words) in rows {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+        let error = State::open(folder.path()).expect_err("it is not ours");
+        assert!(matches!(&error, StateError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        for (name, text) in files {
+            assert_eq!(&fs::read_to_string(folder.path().join(name)).expect("there"), text);
+        }
+        let top = files.iter().map(|(name, _)| name.split('/').next().expect("a name"));
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("a directory").count(),
+            top.count(),
+            "nothing was added"
+        );
+    }
+}
+
+#[test]
+fn a_database_that_another_program_has_open_is_not_damaged() {
+    let place = Place::new();
+    let token = place.open().token().to_owned();
+    let file = fs::File::open(place.path.join("state.redb")).expect("there");
+    file.lock().expect("locked");
+    let error = State::open(&place.path).expect_err("it is taken");
+    assert!(matches!(&error, StateError::Taken { holder: None, .. }), "{error}");
+    drop(file);
+    let state = place.open();
+    assert!(state.set_aside().is_none() && state.token() == token);
+}
+
+#[test]
+fn a_first_start_that_was_killed_leaves_nothing_that_is_damaged() {
+    let place = Place::new();
+    fs::create_dir_all(&place.path).expect("made");
+    for database in [None, Some("")] {
+        fs::write(place.path.join("version"), "1\n").expect("written");
+        if let Some(text) = database {
+            fs::write(place.path.join("state.redb"), text).expect("written");
+        }
+        let state = place.open();
+        assert!(state.set_aside().is_none(), "{state:?}");
+        drop(state);
+        // The directory is free when the writer has ended.
+        drop(place.open());
+        for name in ["state.redb", "token", "storage-keys"] {
+            fs::remove_file(place.path.join(name)).expect("removed");
+        }
+        fs::remove_dir(place.path.join("files")).expect("removed");
+    }
 }

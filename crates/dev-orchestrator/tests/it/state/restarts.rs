@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use avtomatika_dev::{DevOrchestrator, NewTask, Settings, TaskStatus};
+use avtomatika_dev::{DevOrchestrator, Imitation, NewTask, Settings, TaskStatus};
 use serde_json::{Value, json};
 
 use super::Place;
@@ -100,6 +100,25 @@ async fn a_new_registration_puts_it_back() {
 async fn the_silence_of_its_worker_puts_it_back() {
     let restart = Restart::with(Settings::new().with_worker_ttl(Duration::from_secs(1))).await;
     eventually(|| restart.status() == TaskStatus::Queued).await;
+}
+
+#[tokio::test]
+async fn the_last_try_goes_back_to_the_queue_too() {
+    let once = || Settings::new().with_max_retries(0);
+    let restart = Restart::with(once()).await;
+    restart.worker.beat(&json!({"status": "idle", "current_tasks": []})).await;
+    restart.went_back().await;
+    let restart = Restart::with(once().with_worker_ttl(Duration::from_secs(1))).await;
+    eventually(|| restart.status() != TaskStatus::Running).await;
+    assert_eq!(restart.status(), TaskStatus::Queued);
+}
+
+#[tokio::test]
+async fn an_imitation_gives_a_silent_worker_its_time_after_a_restart_too() {
+    let imitated = Settings::new().with_imitation(Imitation::Older);
+    let restart = Restart::with(imitated.with_worker_ttl(Duration::from_millis(100))).await;
+    eventually(|| restart.orchestrator.workers().is_empty()).await;
+    assert_eq!(restart.status(), TaskStatus::Running);
 }
 
 #[tokio::test]

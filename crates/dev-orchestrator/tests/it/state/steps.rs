@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Place;
 use crate::client::{Worker, get};
 
-const TWO_STEP: &str = r#"
+const STEPS: &str = r#"
     name = "two_step"
     start = "first"
     [states.first]
@@ -15,11 +15,15 @@ const TWO_STEP: &str = r#"
     [states.second]
     task = "notify"
     params = { image = "$.image", to = "$.to" }
+    on = { success = "third" }
+    [states.third]
+    task = "notify"
+    params = { kind = "$.kind", image = "$.image", to = "$.to", sent = "$.sent" }
     on = { success = "finished" }
 "#;
 
 fn settings() -> Settings {
-    Settings::new().with_blueprint(Blueprint::from_toml(TWO_STEP).expect("a blueprint"))
+    Settings::new().with_blueprint(Blueprint::from_toml(STEPS).expect("a blueprint"))
 }
 
 #[tokio::test]
@@ -27,7 +31,7 @@ async fn a_job_goes_on_with_the_step_that_it_had_come_to() {
     let place = Place::new();
     let orchestrator = place.start_with(settings()).await;
     let worker = Worker::registered(&orchestrator, "w", &["resize", "notify"]).await;
-    let job = NewTask::job("two_step").with_params(json!({"image": "a.png"}));
+    let job = NewTask::job("two_step").with_params(json!({"image": "a.png", "kind": 1}));
     let id = orchestrator.submit(job).expect("room").job_id.to_string();
     worker.run(json!({"data": {"image": "b.png", "to": "me"}})).await;
     orchestrator.shutdown().await;
@@ -38,12 +42,15 @@ async fn a_job_goes_on_with_the_step_that_it_had_come_to() {
     assert_eq!(second["type"], "notify");
     assert_eq!(second["params"], json!({"image": "b.png", "to": "me"}), "those of the step, not of the job");
     worker.result(&second, json!({"data": {"sent": true}})).await;
+    let third = worker.task().await;
+    assert_eq!(third["params"], json!({"kind": 1, "image": "b.png", "to": "me", "sent": true}));
+    worker.result(&third, json!({"data": {}})).await;
     let view = orchestrator.task(&id).expect("known");
     assert_eq!(view.status, TaskStatus::Finished);
     let view = get(&orchestrator, &format!("/api/tasks/{id}")).await.json();
-    assert_eq!(view["job"]["params"], json!({"image": "a.png"}));
+    assert_eq!(view["job"]["params"], json!({"image": "a.png", "kind": 1}));
     let path = view["job"]["path"].as_array().expect("a list");
-    assert_eq!(path.iter().map(|step| &step["state"]).collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(path.iter().map(|step| &step["state"]).collect::<Vec<_>>(), ["first", "second", "third"]);
     orchestrator.shutdown().await;
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use avtomatika_dev::{
-    Blueprint, DevOrchestrator, Fault, FaultSwitch, LogSource, NewTask, Settings, TaskStatus,
-};
+use avtomatika_dev::{DevOrchestrator, Fault, FaultSwitch, LogSource, NewTask, Settings, TaskStatus};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -237,43 +235,26 @@ async fn faults_stay_on_and_their_time_goes_on() {
 }
 
 #[tokio::test]
-async fn jobs_of_blueprints_go_on_with_their_present_step() {
-    let text = r#"
-        name = "two"
-        start = "first"
-        [states.first]
-        task = "x"
-        params = { n = "$.n" }
-        on = { success = "second" }
-        [states.second]
-        task = "y"
-        params = { n = "$.n", m = "$.m" }
-        on = { success = "finished" }
-    "#;
-    let settings = || {
-        let blueprint = Blueprint::from_toml(text).expect("a blueprint");
-        Settings::new().with_blueprint(blueprint)
-    };
+async fn a_verdict_that_was_awaited_is_made_after_the_restart() {
     let place = Place::new();
-    let orchestrator = place.start_with(settings()).await;
-    let worker = Worker::registered(&orchestrator, "w", &["x", "y"]).await;
-    let job = submit(&orchestrator, r#"{"job":"two","params":{"n":1.0}}"#).await;
-    let first = worker.task().await;
-    raw_result(&worker, &first, r#"{"m":2.50}"#).await;
-    let before = seen(&orchestrator, &job).await;
+    let orchestrator = place.start().await;
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    let only = FaultSwitch::on().with_worker("w");
+    orchestrator.set_fault(Fault::Cut, only).expect("valid");
+    orchestrator.set_fault(Fault::Cut, FaultSwitch::off()).expect("valid");
     orchestrator.shutdown().await;
-    let orchestrator = place.start_with(settings()).await;
-    assert_eq!(seen(&orchestrator, &job).await, before);
+
+    let orchestrator = place.start().await;
+    assert!(orchestrator.faults()[Fault::Cut as usize].verdict.is_none());
     let worker = Worker { address: orchestrator.address(), ..worker };
-    let second = worker.task().await;
-    assert_eq!((&second["type"], &second["params"]), (&json!("y"), &json!({"n": 1.0, "m": 2.5})));
+    worker.beat(&json!({"status": "idle", "current_tasks": []})).await;
+    submit(&orchestrator, r#"{"type":"x"}"#).await;
+    worker.task().await;
+    let verdict = in_time(orchestrator.verdict(Fault::Cut)).await.expect("it was on");
+    assert!(verdict.ok && verdict.workers == 1 && verdict.from <= verdict.to, "{verdict:?}");
     orchestrator.shutdown().await;
-    let orchestrator = place.start_with(settings()).await;
-    let worker = Worker { address: orchestrator.address(), ..worker };
-    raw_result(&worker, &second, "{}").await;
-    let view = get(&orchestrator, &format!("/api/tasks/{job}")).await.json();
-    let path = view["job"]["path"].as_array().expect("a list");
-    let path: Vec<&str> = path.iter().map(|step| step["state"].as_str().expect("a text")).collect();
-    assert_eq!((&view["status"], path), (&json!("finished"), vec!["first", "second"]));
+    let orchestrator = place.start().await;
+    let kept = in_time(orchestrator.verdict(Fault::Cut)).await.expect("it is kept");
+    assert_eq!((kept.to, &kept.text), (verdict.to, &verdict.text));
     orchestrator.shutdown().await;
 }
