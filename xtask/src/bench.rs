@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the benchmarks, as they are distributed: with LTO.
 
+use crate::browser;
 use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
 use crate::package;
@@ -17,12 +18,25 @@ const EXISTING: [(&str, &str, &str); 2] = [
 /// The scenarios that need Python.
 const PYTHON: [&str; 4] = ["idle", "latency", "python", "start"];
 
+/// The scenario that is not a part of the benchmark's program, since a browser takes part.
+const PAGE: &str = "page";
+
 /// The Python with which the existing packages were published, and with which all are compared.
 const USUAL: (u32, u32) = (3, 11);
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let (profile, options) = profile(arguments)?;
     let mut steps = Steps::begin();
+    let has_page = needs(&options, &[PAGE]);
+    let others = without_page(&options);
+    if !options.contains(&"--only") || others.contains(&"--only") {
+        run_program(&mut steps, workspace, profile, others)?;
+    }
+    if has_page { page(&mut steps, workspace) } else { Ok(()) }
+}
+
+/// Measures all but the page.
+fn run_program(steps: &mut Steps, workspace: &Workspace, profile: &str, options: Vec<&str>) -> Result {
     let build = ["build", "--profile", profile, "--package", "e2e", "--example", "bench"];
     steps.program("benchmark: build", &mut workspace.cargo(build))?;
     if needs(&options, &["dev"]) {
@@ -35,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let mut benchmark = std::process::Command::new(workspace.target().join(folder).join("examples/bench"));
     benchmark.current_dir(workspace.root()).args(&options);
     if needs(&options, &PYTHON) {
-        for argument in interpreters(&mut steps, workspace, profile)? {
+        for argument in interpreters(steps, workspace, profile)? {
             benchmark.arg(argument);
         }
     }
@@ -43,7 +57,27 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     std::fs::create_dir_all(&scratch)
         .map_err(|error| Failure::new(format!("cannot make `{}`: {error}", scratch.display())))?;
     benchmark.arg("--scratch").arg(scratch).arg("--report").arg(workspace.root().join("docs"));
-    steps.last_program("benchmark", &mut benchmark)
+    steps.program("benchmark", &mut benchmark)
+}
+
+/// Prints how fast a browser draws the page.
+fn page(steps: &mut Steps, workspace: &Workspace) -> Result {
+    steps.step("benchmark: browser", "cargo xtask setup", || browser::install(workspace))?;
+    let mut figures = workspace.cargo(["test", "--release", "--package", "page-tests", "--test", "it", "--"]);
+    steps.last_program("benchmark: the page", figures.args(["--ignored", "--nocapture", "figures::"]))
+}
+
+/// The options without those that choose the page.
+fn without_page<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    let mut left = Vec::new();
+    let mut words = options.iter().copied().peekable();
+    while let Some(word) = words.next() {
+        if word == "--only" && words.next_if_eq(&PAGE).is_some() {
+            continue;
+        }
+        left.push(word);
+    }
+    left
 }
 
 /// Takes `--profile PROFILE` from the arguments.
@@ -125,6 +159,14 @@ mod tests {
         assert_eq!(profile(&given).unwrap(), ("release", vec!["--quick", "--only", "log"]));
         assert_eq!(profile(&arguments("--quick")).unwrap(), ("dist", vec!["--quick"]));
         assert!(profile(&arguments("--profile")).is_err());
+    }
+
+    #[test]
+    fn the_page_is_measured_beside_the_program() {
+        let options = ["--only", "page", "--quick", "--only", "log"];
+        assert_eq!(without_page(&options), ["--quick", "--only", "log"]);
+        assert!(without_page(&options[..2]).is_empty());
+        assert!(needs(&options, &[PAGE]) && needs(&[], &[PAGE]) && !needs(&options[2..], &[PAGE]));
     }
 
     #[test]

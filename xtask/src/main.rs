@@ -44,7 +44,7 @@ Commands:
   bench [OPTION…]            Run all benchmarks, and write `docs/benchmarks.md`:
     --quick                    fewer rounds, tasks and numbers of slots: 3 minutes instead of 15
     --only SCENARIO            print one of the scenarios, without writing the report; may be repeated: throughput, log,
-                               outbox, latency, start, idle, busy, growth, million, files, dev, python
+                               outbox, latency, start, idle, busy, growth, million, files, dev, python, page
     --rounds N, --tasks N, --slots 1,10,100
                                rounds, tasks of a client in a round, numbers of slots
     --mib N, --objects N       the size of the large object and the number of small ones of `files`

@@ -1,6 +1,5 @@
 //! How fast the page is, as the browser measures it. Absolute times depend on the machine, so that they are printed and
-//! not asserted: `cargo nextest run --workspace -E 'package(page-tests) & test(figures::)' --run-ignored only
-//! --no-capture`.
+//! not asserted: `cargo xtask bench --only page`.
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use page_tests::{Page, Stage};
@@ -13,7 +12,7 @@ const MANY: u32 = 10_000;
 const TIMES: usize = 7;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures: with `--run-ignored only --no-capture`"]
+#[ignore = "prints figures: cargo xtask bench --only page"]
 async fn first_paint_and_frames_of_a_list_of_ten_thousand() {
     let stage = Stage::alone().await;
     for number in 0..MANY {

@@ -13,6 +13,7 @@ __all__ = [
     "TaskFiles",
     "Worker",
     "after_fork",
+    "command_line",
     "indented",
     "one_line",
     "options",

@@ -136,6 +136,10 @@ impl Course<'_> {
         disasters: &[Disaster],
         process: &mut Process<'_>,
     ) -> Result<(), Failure> {
+        if number > 0 {
+            // Where there can only be one worker, it has to be the first.
+            self.chosen().await?;
+        }
         let since = unix_seconds();
         process.start().await;
         let worker = registered(orchestrator, process, since, self.pace.register).await;
