@@ -82,6 +82,11 @@ impl Failure {
         self.exit == Exit::Unavailable || self.error.is::<StdoutClosed>()
     }
 
+    /// The error without its hint, for what goes on all the same.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        self.error
+    }
+
     /// Prints the error and its hint, and returns the way the process ends.
     pub(crate) fn print(&self, printer: &Printer) -> Exit {
         printer.error(&self.error);
