@@ -13,7 +13,7 @@ pub(crate) const CODES: [(u8, &str); 7] = [
     (69, "nobody is there, or a port or state directory is taken"),
     (70, "a bug of this program"),
     (130, "Ctrl-C, for commands that were waiting"),
-    (143, "SIGTERM, for commands that were waiting"),
+    (143, "SIGTERM or SIGHUP, for commands that were waiting"),
 ];
 
 /// The way the process ends.
