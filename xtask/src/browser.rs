@@ -21,19 +21,8 @@ const AXE_INTEGRITY: &str =
 /// How the file of that version begins.
 const AXE_BEGINNING: &str = "/*! axe v4.14.1";
 
-/// Makes sure that there is a Chromium with its driver, on Debian as root by installing it, and axe-core in `target`.
-pub(crate) fn install(workspace: &Workspace) -> Result {
-    install_browser()?;
-    let folder = workspace.target().join("axe-core");
-    let file = folder.join("axe.min.js");
-    if fs::read_to_string(&file).is_ok_and(|text| text.starts_with(AXE_BEGINNING)) {
-        return Ok(());
-    }
-    print_line("axe-core: downloading it from the npm registry");
-    get_axe(&folder, &file)
-}
-
-fn install_browser() -> Result {
+/// Makes sure that there is a Chromium with its driver. On Debian as root, installs it.
+pub(crate) fn install() -> Result {
     if PROGRAMS.into_iter().all(is_installed) {
         return Ok(());
     }
@@ -44,6 +33,17 @@ fn install_browser() -> Result {
     apt::update()?;
     PACKAGES.into_iter().try_for_each(apt::install)?;
     if PROGRAMS.into_iter().all(is_installed) { Ok(()) } else { Err(missing()) }
+}
+
+/// Makes sure that there is axe-core in `target`.
+pub(crate) fn install_axe(workspace: &Workspace) -> Result {
+    let folder = workspace.target().join("axe-core");
+    let file = folder.join("axe.min.js");
+    if fs::read_to_string(&file).is_ok_and(|text| text.starts_with(AXE_BEGINNING)) {
+        return Ok(());
+    }
+    print_line("axe-core: downloading it from the npm registry");
+    get_axe(&folder, &file)
 }
 
 fn get_axe(folder: &Path, file: &Path) -> Result {

@@ -31,7 +31,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             // Where one of them cannot be installed, what needs it is skipped and named.
             let installed = Installed {
                 redis: redis::install(),
-                browser: browser::install(workspace),
+                browser: browser::install(),
+                axe: browser::install_axe(workspace),
                 valgrind: valgrind::install(),
             };
             environment::install(workspace, environments).map(|()| installed)
@@ -43,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
             verify::cargo(&mut steps, workspace)?;
         }
         build(&mut steps, workspace, options)?;
-        let (mut is_without_redis, mut has_browser) = (false, false);
+        let (mut is_without_redis, mut has_browser, mut has_axe) = (false, false, false);
         let mut valgrind = Err(Failure::new("it needs Valgrind, Python and the network: cargo xtask counts"));
         if let Some(setup) = setup {
             let joined = || setup.join().unwrap_or_else(|_| Err(Failure::new("the installation panicked")));
@@ -56,6 +57,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
                 Ok(()) => has_browser = true,
                 Err(problem) => steps.skip("the page in a browser", &problem.to_string()),
             }
+            match installed.axe {
+                Ok(()) => has_axe = true,
+                Err(problem) => steps.skip("accessibility of the page", &problem.to_string()),
+            }
             valgrind = installed.valgrind;
         }
         // Tests mostly wait, and compilers do not: running both at once takes little longer than either alone.
@@ -64,7 +69,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
         let others = scope.spawn(move || beside_the_tests(aside, workspace, options, package));
         let tested = steps.program("tests", &mut tests(workspace, options, is_without_redis));
         let others = others.join().unwrap_or_else(|_| Err(Failure::new("a step panicked")));
-        let seen = if has_browser { browser_tests(&mut steps, workspace, options) } else { Ok(()) };
+        let seen = if has_browser { browser_tests(&mut steps, workspace, options, has_axe) } else { Ok(()) };
         // Not beside the tests: it keeps both cores busy, and tests have limits of time.
         let counts = instruction_counts(&mut steps, workspace, options, valgrind);
         tested.and(others).and(seen).and(counts)?;
@@ -166,15 +171,23 @@ fn tests(workspace: &Workspace, options: &Options<'_>, is_without_redis: bool) -
     command
 }
 
-/// Builds and runs the tests in a browser.
-fn browser_tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>) -> Result {
+/// Builds and runs the tests in a browser, without those that need axe-core if it is not there.
+fn browser_tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>, has_axe: bool) -> Result {
+    let with_axe = "serious_findings";
     let mut command = if workspace.has_cargo("nextest") {
         // A filter may select other tests only.
-        workspace.cargo(["nextest", "run", "--package", BROWSER_TESTS, "--no-tests=pass"])
+        let mut command = workspace.cargo(["nextest", "run", "--package", BROWSER_TESTS, "--no-tests=pass"]);
+        if !has_axe {
+            command.args(["-E", &format!("not test(/{with_axe}/)")]);
+        }
+        command
     } else {
         // As many browsers at once as in `.config/nextest.toml`.
         let mut command = workspace.cargo(["test", "--package", BROWSER_TESTS, "--no-fail-fast"]);
         command.args(["--lib", "--tests", "--", "--test-threads=2"]);
+        if !has_axe {
+            command.args(["--skip", with_axe]);
+        }
         command
     };
     steps.program("the page in a browser", command.args(&options.filters))
@@ -184,6 +197,7 @@ fn browser_tests(steps: &mut Steps, workspace: &Workspace, options: &Options<'_>
 struct Installed {
     redis: Result,
     browser: Result,
+    axe: Result,
     valgrind: Result,
 }
 

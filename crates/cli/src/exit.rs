@@ -13,7 +13,7 @@ pub(crate) const CODES: [(u8, &str); 7] = [
     (69, "nobody is there, or a port or state directory is taken"),
     (70, "a bug of this program"),
     (130, "Ctrl-C, for commands that were waiting"),
-    (143, "SIGTERM, for commands that were waiting"),
+    (143, "SIGTERM or SIGHUP, for commands that were waiting"),
 ];
 
 /// The way the process ends.
@@ -80,6 +80,11 @@ impl Failure {
     /// Whether going on makes no sense: nobody answers, or nobody reads what is printed.
     pub(crate) fn is_fatal(&self) -> bool {
         self.exit == Exit::Unavailable || self.error.is::<StdoutClosed>()
+    }
+
+    /// The error without its hint, for what goes on all the same.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        self.error
     }
 
     /// Prints the error and its hint, and returns the way the process ends.

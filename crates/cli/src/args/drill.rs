@@ -31,6 +31,10 @@ pub(crate) struct Drill {
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, hide = true)]
     pub(crate) register_within: f64,
 
+    /// Seconds after which nothing is begun or waited for.
+    #[arg(long, value_name = "SECONDS", default_value_t = 170.0, hide = true)]
+    pub(crate) within: f64,
+
     /// Worker to start, with its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

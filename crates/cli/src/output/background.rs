@@ -196,8 +196,9 @@ mod tests {
         }
     }
 
-    fn terminal() -> (Background, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
-        let (permit, permits) = mpsc::channel();
+    /// Returns a terminal that takes a piece with each permit. A permit is taken when it is about to write.
+    fn terminal() -> (Background, mpsc::SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
+        let (permit, permits) = mpsc::sync_channel(0);
         let shown = Arc::default();
         let terminal = Terminal { permits, shown: Arc::clone(&shown) };
         (Background::start_with(terminal).expect("a thread"), permit, shown)
@@ -235,17 +236,32 @@ mod tests {
         assert_eq!(last, format!("{missing} lines are missing here: the terminal did not take them"));
     }
 
-    #[tokio::test]
+    /// The terminal takes one piece whenever it is waited for, after half of the time that it is waited for.
+    #[tokio::test(start_paused = true)]
     async fn a_slow_terminal_gets_every_line() {
         let (background, permit, shown) = terminal();
-        let slow = std::thread::spawn(move || while permit.send(()).is_ok() {});
+        let mut waits = 0;
         for number in 0..5000 {
-            background.room().await;
+            let take_one = async {
+                waits += 1;
+                tokio::time::sleep(PATIENCE / 2).await;
+                permit.send(()).expect("it is there");
+                // The clock stands still while the thread writes.
+                loop {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = background.room() => {}
+                () = take_one => {}
+            }
             background.print(line(number));
         }
+        assert!(waits > 30, "it was slow: {waits}");
+        drop(permit);
         until_printed(&background).await;
         drop(background);
-        slow.join().expect("no panic");
         let text = String::from_utf8(shown.lock().expect("no panic").clone()).expect("text");
         let numbers = text.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
         assert!(numbers.eq(0..5000));

@@ -76,6 +76,28 @@ async fn a_port_that_is_taken_is_named_with_its_holder() {
     }
 }
 
+#[tokio::test]
+async fn a_closed_terminal_ends_it_unless_that_is_ignored() {
+    let mut dev = Dev::start(&[], &[]).await;
+    dev.process.signal("HUP");
+    assert_eq!(dev.process.wait(LIMIT).await.code(), Some(0), "{:?}", dev.process.lines());
+
+    // Ignored signals stay ignored in the programs that a shell starts. Linux says which they are.
+    let script =
+        format!("trap '' HUP; exec {} dev --json --port 0 --no-storage", env!("CARGO_BIN_EXE_avtomatika"));
+    let mut process = testkit::Program::new("/bin/sh").args(["-c", &script]).clean_env().start();
+    process.wait_for_line("{\"url\":").await;
+    if cfg!(target_os = "linux") {
+        let status = format!("/proc/{}/status", process.id().expect("it runs"));
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a set of signals");
+        let ignored = u64::from_str_radix(ignored.trim(), 16).expect("digits");
+        assert_eq!(ignored & 1, 1, "{status}");
+    }
+    process.terminate();
+    assert_eq!(process.wait(LIMIT).await.code(), Some(0));
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_refused() {
     for (args, words) in [

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use testkit::Stopwatch;
 
-use crate::program::{LIMIT, run, watched};
+use crate::program::{LIMIT, command, run, watched};
 
 #[test]
 fn arguments_that_make_no_sense_are_refused_before_anything_is_started() {
@@ -95,4 +96,42 @@ async fn ctrl_c_ends_everything_that_the_drill_has_started() {
     for id in fs::read_to_string(&ids).unwrap().lines() {
         assert!(!Path::new(&format!("/proc/{id}")).exists(), "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_terminal_that_takes_nothing_stops_neither_the_worker_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("written");
+    // Four megabytes, of which nobody reads any.
+    let script = format!(
+        "x=$(head -c 1000 /dev/zero | tr '\\0' x); i=0
+        while [ $i -lt 4000 ]; do echo $x; i=$((i + 1)); done; touch {}; exec sleep 600",
+        written.display()
+    );
+    let drill = command(&["drill", "--verbose", "--only", "deploy", "--", "sh", "-c", &script]);
+    let mut drill = tokio::process::Command::from(drill);
+    drill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut drill = drill.spawn().expect("started");
+    let finished = async {
+        while !written.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, finished).await.expect("the worker writes everything");
+    let stopwatch = Stopwatch::start();
+    let id = drill.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("sent").success());
+    let status = tokio::time::timeout(LIMIT, drill.wait()).await.expect("in time").expect("an end");
+    assert_eq!(status.code(), Some(130));
+    assert!(stopwatch.took().is_below(Duration::from_secs(5)), "{:?}", stopwatch.took());
+}
+
+#[test]
+fn what_a_drill_that_was_killed_left_behind_is_removed_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = folder.path().join("avtomatika-drill-rest");
+    fs::create_dir_all(rest.join("storage/avtomatika-s3-x")).unwrap();
+    let output = command(&["drill", "--", "false"]).env("TMPDIR", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{output:?}");
 }

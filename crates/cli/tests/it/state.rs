@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use avtomatika_worker::prelude::*;
@@ -20,31 +20,52 @@ use crate::server::Dev;
 /// A directory for the state, and the ports that its servers have one after the other.
 struct Place {
     folder: TempDir,
-    ports: [String; 2],
+    /// Those of the first server.
+    ports: OnceLock<[String; 2]>,
 }
 
 impl Place {
-    async fn new() -> Self {
-        let mut ports = Vec::new();
-        for _ in 0..2 {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            ports.push((listener.local_addr().expect("an address").port().to_string(), listener));
-        }
-        let ports = [ports[0].0.clone(), ports[1].0.clone()];
-        Self { folder: tempfile::tempdir().expect("a folder"), ports }
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), ports: OnceLock::new() }
     }
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// Starts a server.
+    /// Starts a server. Another program may have one of the ports for a moment: then it is tried again.
     async fn start(&self) -> Dev {
-        let path = self.path();
-        let args = ["dev", "--json", "--port", &self.ports[0], "--s3-port", &self.ports[1], "--state"];
-        let process = watched(&args).args([path]).start();
-        let banner = process.wait_for_line("{\"url\":").await;
-        Dev { process, banner: serde_json::from_str(&banner).expect("JSON") }
+        let trying = async {
+            loop {
+                if let Some(dev) = self.try_to_start().await {
+                    return dev;
+                }
+            }
+        };
+        tokio::time::timeout(LIMIT, trying).await.expect("the ports become free")
+    }
+
+    async fn try_to_start(&self) -> Option<Dev> {
+        let free = ["0".to_owned(), "0".to_owned()];
+        let [port, storage] = self.ports.get().unwrap_or(&free);
+        let args = ["dev", "--json", "--port", port, "--s3-port", storage, "--state"];
+        let mut process = watched(&args).args([self.path()]).start();
+        let printing = process.wait_for_line("{\"url\":");
+        let banner = tokio::select! {
+            banner = printing => banner,
+            ended = process.wait(LIMIT) => {
+                let lines = process.lines();
+                let is_taken = lines.iter().any(|line| line.contains("is taken"));
+                assert!(ended.code() == Some(69) && is_taken, "{ended}: {lines:?}");
+                return None;
+            }
+        };
+        let banner: Value = serde_json::from_str(&banner).expect("JSON");
+        self.ports.get_or_init(|| {
+            [&banner["url"], &banner["storage"]["endpoint"]]
+                .map(|url| url.as_str().and_then(|url| url.rsplit_once(':')).expect("a port").1.to_owned())
+        });
+        Some(Dev { process, banner })
     }
 }
 
@@ -164,7 +185,7 @@ impl Clients {
 
 #[tokio::test]
 async fn nothing_that_was_acknowledged_is_lost_when_the_server_is_killed() {
-    let place = Place::new().await;
+    let place = Place::new();
     let (seen, next) = (Arc::<Mutex<Acknowledged>>::default(), Arc::new(AtomicUsize::new(1)));
     for round in 1..=4_usize {
         let mut dev = place.start().await;
@@ -232,7 +253,7 @@ async fn check(place: &Place, seen: &Acknowledged) {
 
 #[tokio::test]
 async fn a_worker_that_lives_on_ends_its_task_as_if_nothing_had_happened() {
-    let place = Place::new().await;
+    let place = Place::new();
     let mut dev = place.start().await;
     let (calls, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
     let mut config = WorkerConfig::defaults().worker_token(dev.banner["token"].as_str().expect("a token"));
@@ -292,7 +313,7 @@ async fn run_blocking(url: &str, args: &[&str]) -> crate::program::Printed {
 
 #[tokio::test]
 async fn token_keys_and_faults_stay_and_the_banner_names_the_directory() {
-    let place = Place::new().await;
+    let place = Place::new();
     let mut dev = place.start().await;
     crate::program::json_lines("dev", &dev.banner.to_string());
     assert_eq!(dev.banner["state"], place.path().to_str().expect("text"));
@@ -320,8 +341,27 @@ async fn token_keys_and_faults_stay_and_the_banner_names_the_directory() {
 }
 
 #[tokio::test]
+async fn ctrl_c_is_obeyed_while_the_state_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nobody ever writes into this pipe, so that reading it takes for ever.
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("version")).status();
+    assert!(made.expect("started").success());
+    let path = folder.path().to_str().expect("text");
+    let mut process = watched(&["dev", "--port", "0", "--s3-port", "0", "--state", path]).start();
+    // It takes the directory before it reads.
+    let taken = async {
+        while std::fs::read(folder.path().join("lock")).unwrap_or_default().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, taken).await.expect("in time");
+    process.signal("INT");
+    assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
+}
+
+#[tokio::test]
 async fn a_second_server_is_refused_with_the_process_of_the_first() {
-    let place = Place::new().await;
+    let place = Place::new();
     let dev = place.start().await;
     let path = place.path();
     let args = ["dev", "--port", "0", "--s3-port", "0", "--state", path.to_str().expect("text")];
@@ -358,7 +398,7 @@ async fn set_aside(path: &Path) -> String {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_set_aside_and_the_server_starts_empty() {
-    let place = Place::new().await;
+    let place = Place::new();
     let mut dev = place.start().await;
     ask(dev.url(), "POST", "/api/tasks", "", r#"{"type": "x"}"#).await.expect("an answer");
     kill(&mut dev.process).await;
@@ -379,7 +419,7 @@ async fn what_cannot_be_read_is_set_aside_and_the_server_starts_empty() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_to_clients_and_read_requests_go_on() {
-    let place = Place::new().await;
+    let place = Place::new();
     let script = format!(
         "trap '' XFSZ; ulimit -f 2048; exec {} dev --json --port 0 --s3-port 0 --state {}",
         env!("CARGO_BIN_EXE_avtomatika"),

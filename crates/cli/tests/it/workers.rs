@@ -65,6 +65,21 @@ async fn a_worker_gets_the_address_and_the_keys_whatever_the_shell_had() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_shell_is_set_up_for_real_orchestrators_only_knows_the_server() {
+    let script = r#"echo "<$ORCHESTRATORS_CONFIG> <$WORKER_INDIVIDUAL_TOKEN> $REQUIRE_TASK_SIGNATURE $NO_PROXY"
+        sleep 600"#;
+    let real = [
+        ("ORCHESTRATORS_CONFIG", r#"[{"url": "http://real"}]"#),
+        ("WORKER_INDIVIDUAL_TOKEN", "real"),
+        ("ORCHESTRATOR_SECRET_KEY", "real"),
+        ("http_proxy", "http://proxy:3128"),
+    ];
+    let dev = dev(&["--no-storage"], script, &real).await;
+    let address = dev.url().strip_prefix("http://").expect("an address").to_owned();
+    dev.process.wait_for_line(&format!("[dev] <> <> false {address}")).await;
+}
+
+#[tokio::test]
 async fn several_workers_have_names_and_logs_as_json_are_shown_as_text() {
     let script = r#"echo "{\"level\":\"INFO\",\"message\":\"hello\"}"; printf 'no end'; sleep 600"#;
     let dev = dev(&["--workers", "2"], script, &[("WORKER_ID", "mine")]).await;

@@ -78,7 +78,12 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
-    let state = state::open(dev.state.clone(), printer).await?;
+    let state = tokio::select! {
+        biased;
+        // Nothing was started yet. What is still read is left to its thread, which only reads.
+        _ = signals.next() => return Ok(Exit::Success),
+        state = state::open(dev.state.clone(), printer) => state?,
+    };
     let token = token(dev, state.as_ref())?;
     let server = Server::start(listener, settings(dev, &ports, &token, blueprints, state.clone())?);
     let server = server.map_err(|error| ports.storage_failure(error))?;

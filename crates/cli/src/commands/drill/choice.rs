@@ -8,7 +8,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
+use super::finding::ended;
+use super::lane::hits;
 use super::params;
+use super::process::Process;
 use crate::args::Drill;
 use crate::commands::submit::schema::problems;
 use crate::exit::Failure;
@@ -74,9 +77,10 @@ impl Task {
         self.takes >= LONG
     }
 
-    /// Whether its parameters name a file of the storage.
-    pub(super) fn names_files(&self) -> bool {
-        self.params.get().contains("\"s3://")
+    /// Whether it is one with files: the worker has used the storage, or is to use it, since parameters that somebody gave
+    /// name a file there. An address that was made for a schema may stand for anything.
+    fn has_files(&self, is_given: bool) -> bool {
+        self.uses_storage || is_given && self.params.get().contains("\"s3://")
     }
 
     /// The number of tasks of which some still run when the first ones have ended.
@@ -100,6 +104,8 @@ impl Task {
 pub(super) struct Offer<'a> {
     pub(super) orchestrator: &'a DevOrchestrator,
     pub(super) skills: Vec<SkillView>,
+    /// The worker.
+    pub(super) process: &'a Process<'a>,
     /// The address of a file in the storage.
     pub(super) file: &'a str,
 }
@@ -109,9 +115,9 @@ impl Offer<'_> {
     pub(super) async fn choose(&self, drill: &Drill) -> Result<Tasks, Failure> {
         if let Some(name) = &drill.task {
             let params = self.given(name, drill.params.as_deref())?;
-            let tried = self.try_out(name, params, FIRST_RUN).await;
+            let tried = self.try_out(name, params, Instant::now() + FIRST_RUN).await;
             let main = tried.map_err(|problem| anyhow!("the task `{name}` cannot be used: {problem}"))?;
-            let files = (main.uses_storage || main.names_files()).then(|| main.clone());
+            let files = main.has_files(drill.params.is_some()).then(|| main.clone());
             return Ok(Tasks { main, long: None, files });
         }
         let (mut main, mut long, mut files, mut problems) = (None, None, None, Vec::new());
@@ -120,13 +126,12 @@ impl Offer<'_> {
         let (described, others): (Vec<_>, Vec<_>) =
             self.skills.iter().partition(|skill| skill.input_schema.is_some());
         for skill in described.into_iter().chain(others) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= until || self.process.end().is_some() {
                 break;
             }
             let name = skill.name.as_str();
             let task = match self.made(skill) {
-                Ok(params) => self.try_out(name, params, left).await,
+                Ok(params) => self.try_out(name, params, until).await,
                 Err(problem) => Err(problem),
             };
             match task {
@@ -135,7 +140,7 @@ impl Offer<'_> {
                     if task.is_long() && long.is_none() {
                         long = Some(task.clone());
                     }
-                    if (task.uses_storage || task.names_files()) && files.is_none() {
+                    if task.has_files(false) && files.is_none() {
                         files = Some(task.clone());
                     }
                     if main.is_none() {
@@ -192,13 +197,17 @@ impl Offer<'_> {
         serde_json::value::to_raw_value(&value).map_err(|error| error.to_string())
     }
 
-    /// Runs a task several times. The first run may load something, so the quickest one counts.
-    async fn try_out(&self, name: &str, params: Box<RawValue>, limit: Duration) -> Result<Task, String> {
+    /// Runs a task several times, as long as there is time. The first run may load something, so the quickest one counts.
+    async fn try_out(&self, name: &str, params: Box<RawValue>, until: Instant) -> Result<Task, String> {
         let hits = self.storage_requests();
         let mut task = Task { name: name.to_owned(), params, takes: Duration::ZERO, uses_storage: false };
         let mut quickest = Duration::MAX;
         for run in 0..RUNS {
-            let view = self.run_once(&task, limit).await?;
+            let view = match self.run_once(&task, until).await {
+                // The runs before it say enough.
+                Err(_) if run > 0 && Instant::now() >= until => break,
+                view => view?,
+            };
             let seconds = view.ended_at.zip(view.started_at).map_or(0.0, |(end, start)| end - start);
             quickest = quickest.min(Duration::try_from_secs_f64(seconds).unwrap_or_default());
             if quickest >= LONG && run > 0 {
@@ -214,9 +223,9 @@ impl Offer<'_> {
         Ok(task)
     }
 
-    async fn run_once(&self, task: &Task, limit: Duration) -> Result<TaskView, String> {
+    async fn run_once(&self, task: &Task, until: Instant) -> Result<TaskView, String> {
         let job = self.orchestrator.submit(task.new_task()).map_err(|error| error.to_string())?.job_id;
-        let until = Instant::now() + limit;
+        let began = Instant::now();
         loop {
             let view = self.orchestrator.task(&job).ok_or("it was forgotten")?;
             // A failure that may pass would be tried again for a while.
@@ -230,7 +239,10 @@ impl Offer<'_> {
             }
             if Instant::now() > until {
                 let _ = self.orchestrator.cancel(&job);
-                return Err(format!("it did not end within {:.0} s", limit.as_secs_f64()));
+                return Err(format!("it did not end within {:.0} s", began.elapsed().as_secs_f64()));
+            }
+            if let Some(end) = self.process.end() {
+                return Err(format!("the worker {} before the task ended", ended(end)));
             }
             sleep(LOOK).await;
         }
@@ -238,8 +250,7 @@ impl Offer<'_> {
 
     /// The number of requests to the storage since [`watch_storage`].
     fn storage_requests(&self) -> u64 {
-        let states = self.orchestrator.faults();
-        states.iter().find(|state| state.fault == Fault::StorageSlow).map_or(0, |state| state.hits)
+        hits(self.orchestrator, Fault::StorageSlow)
     }
 }
 
@@ -259,4 +270,22 @@ pub(super) fn object(params: &str) -> Result<Box<RawValue>, Failure> {
         return Ok(value);
     }
     Err(Failure::usage(anyhow!("`--params` is `{params}`, expected a JSON object")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parameters_that_were_given_ask_for_the_storage() {
+        let task = |params: &str, uses_storage| Task {
+            name: "a".to_owned(),
+            params: object(params).expect("an object"),
+            takes: Duration::ZERO,
+            uses_storage,
+        };
+        let (address, none) = (r#"{"callback": "s3://b/file"}"#, "{}");
+        assert!(task(address, false).has_files(true) && !task(address, false).has_files(false));
+        assert!(task(none, true).has_files(false) && !task(none, false).has_files(true));
+    }
 }

@@ -6,15 +6,15 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use avtomatika_dev::{DevOrchestrator, Fault, Settings, WorkerView};
+use avtomatika_dev::{DevOrchestrator, Fault, S3Settings, Settings, WorkerView};
 use futures_util::future::join;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::choice::{Offer, Task, Tasks, watch_storage};
 use super::disaster::Disaster;
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Verdict, ended};
 use super::lane::{Lane, Pace, registered, unix_seconds};
 use super::process::{Keeper, Process};
 use super::report::{Promise, Tested};
@@ -30,11 +30,14 @@ use crate::supervision::End;
 /// Fewer disasters than this are left to one worker.
 const FOR_TWO: usize = 5;
 
-/// The least time that a disaster needs.
+/// The least time that a disaster needs, beside that of its tasks.
 const LEAST: Duration = Duration::from_secs(5);
 
 /// The time that a worker has to end after the last disaster.
 const AT_THE_END: Duration = Duration::from_secs(2);
+
+/// The time in which the last lines of a worker that has ended are read.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The time for which the server holds a poll: short, so that polls fall into every fault.
 const POLL_HOLD: Duration = Duration::from_secs(2);
@@ -89,8 +92,11 @@ impl Course<'_> {
         }
         let token = random()?;
         let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on a port")?;
+        // Next to all else, so that what is left after SIGKILL is removed with it.
+        let storage = S3Settings::new().with_directory(self.space.directory("storage")?);
         let settings = Settings::new()
             .with_token(&token)
+            .with_storage(storage)
             .with_poll_hold(POLL_HOLD)
             .with_retry_delay(RETRY_DELAY)
             .with_max_retries(RETRIES);
@@ -143,17 +149,30 @@ impl Course<'_> {
         let since = unix_seconds();
         process.start().await;
         let worker = registered(orchestrator, process, since, self.pace.register).await;
-        let worker = worker.map_err(|problem| unregistered(&problem, process))?;
+        let worker = match worker {
+            Ok(worker) => worker,
+            Err(problem) => return Err(useless(problem, process).await),
+        };
         let file = put_sample(orchestrator).await?;
         let chooses = number == 0 && self.tasks.borrow().is_none();
-        let tasks =
-            if chooses { self.choose(orchestrator, &worker, &file).await? } else { self.chosen().await? };
+        let tasks = if chooses {
+            match (self.choose(orchestrator, process, &worker, &file).await, process.end()) {
+                (Ok(tasks), _) => tasks,
+                (Err(_), Some(end)) => {
+                    let problem = anyhow!("the worker {} when its tasks were tried", ended(end));
+                    return Err(useless(problem, process).await);
+                }
+                (Err(problem), None) => return Err(problem),
+            }
+        } else {
+            self.chosen().await?
+        };
         let (pace, space) = (self.pace, self.space.disk());
         let mut lane = Lane { orchestrator, process, tasks, pace, left: 0, space };
         for (index, disaster) in disasters.iter().enumerate() {
             lane.left = u32::try_from(disasters.len() - index - 1).unwrap_or_default();
             let began = Instant::now();
-            let finding = face(&mut lane, *disaster).await?;
+            let finding = face(&mut lane, *disaster).await;
             if finding.verdict == Verdict::Broken && lane.left > 0 {
                 // The next one begins with a worker that is well.
                 lane.process.kill().await;
@@ -169,6 +188,7 @@ impl Course<'_> {
     async fn choose(
         &self,
         orchestrator: &DevOrchestrator,
+        process: &Process<'_>,
         worker: &WorkerView,
         file: &str,
     ) -> Result<Tasks, Failure> {
@@ -176,7 +196,7 @@ impl Course<'_> {
         let names = skills.iter().map(|skill| skill.name.as_str().to_owned()).collect();
         self.tested.replace(Tested { software: worker.software.clone(), skills: names });
         watch_storage(orchestrator, true)?;
-        let offer = Offer { orchestrator, skills, file };
+        let offer = Offer { orchestrator, skills, process, file };
         let tasks = offer.choose(self.drill).await?;
         watch_storage(orchestrator, false)?;
         let Task { name, takes, .. } = &tasks.main;
@@ -193,11 +213,39 @@ impl Course<'_> {
     }
 }
 
-/// Takes the worker through one disaster.
-async fn face(lane: &mut Lane<'_, '_>, disaster: Disaster) -> Result<Finding> {
-    if Instant::now() + LEAST > lane.pace.until {
-        return Ok(Finding::skipped("no time was left for it; `--only` leaves others out"));
+/// Takes the worker through one disaster, within the time of the drill.
+async fn face(lane: &mut Lane<'_, '_>, disaster: Disaster) -> Finding {
+    let (until, needed) = (lane.pace.until, needed(disaster, lane.pace.shutdown, lane.tasks.longest().takes));
+    let left = until.saturating_duration_since(Instant::now());
+    if left < needed {
+        return Finding::skipped(format!(
+            "it may take {:.0} s, and {:.0} s were left; `--only` leaves others out",
+            needed.as_secs_f64().ceil(),
+            left.as_secs_f64().floor()
+        ));
     }
+    match timeout_at(until, Box::pin(go_through(lane, disaster))).await {
+        Ok(Ok(finding)) => finding,
+        Ok(Err(problem)) => {
+            lane.clear().await;
+            Finding::skipped(format!("it could not be made: {problem:#}"))
+        }
+        Err(_) => {
+            lane.clear().await;
+            Finding::skipped(
+                "the time of the drill was over before this could be judged; `--only` leaves others out",
+            )
+        }
+    }
+}
+
+/// The time that has to be left for a disaster.
+fn needed(disaster: Disaster, shutdown: Duration, takes: Duration) -> Duration {
+    let end = if disaster == Disaster::Deploy { shutdown + deploy::MORE } else { Duration::ZERO };
+    LEAST + takes * 2 + end
+}
+
+async fn go_through(lane: &mut Lane<'_, '_>, disaster: Disaster) -> Result<Finding> {
     if let Err(problem) = lane.ensure().await {
         return Ok(Finding::skipped(format!("the worker could not be started again: {problem}")));
     }
@@ -215,8 +263,11 @@ async fn face(lane: &mut Lane<'_, '_>, disaster: Disaster) -> Result<Finding> {
     }
 }
 
-/// The error for a worker that did not register: wrong arguments if there is no such program.
-fn unregistered(problem: &anyhow::Error, process: &Process<'_>) -> Failure {
+/// The error for a worker that cannot be tested, with its last lines: wrong arguments if there is no such program.
+async fn useless(problem: anyhow::Error, process: &Process<'_>) -> Failure {
+    if process.end().is_some() {
+        process.gone(LAST_LINES).await;
+    }
     let lines = process.last_lines();
     let lines =
         if lines.is_empty() { String::new() } else { format!("; its last lines:\n  {}", lines.join("\n  ")) };
@@ -237,4 +288,16 @@ async fn put_sample(orchestrator: &DevOrchestrator) -> Result<String> {
         .await
         .context("cannot store a file")?;
     Ok(format!("s3://{bucket}/{SAMPLE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deploy_begins_only_if_its_shutdown_time_is_left() {
+        let seconds = Duration::from_secs;
+        assert_eq!(needed(Disaster::Deploy, seconds(60), seconds(1)), seconds(5 + 2 + 60 + 3));
+        assert_eq!(needed(Disaster::Stopped, seconds(60), seconds(1)), seconds(5 + 2));
+    }
 }

@@ -25,11 +25,12 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     sleep(TIME).await;
     space.empty()?;
     jobs.extend(more?);
-    let since = unix_seconds();
-    jobs.extend(lane.submit(&task, 1, NEVER)?);
-    let patience = lane.patience() + task.time_of(jobs.len());
-    Ok(match lane.recover(&jobs, since, patience).await {
-        Err(missing) => Finding::broken(missing.to_string()),
-        Ok(recovered) => Finding::held(recovered.sentence()),
+    lane.settle(&task, jobs, unix_seconds(), Duration::ZERO, |_, recovered| {
+        if space.is_used() {
+            Finding::held(recovered.sentence())
+        } else {
+            Finding::skipped(format!("the worker never wrote to its disk; {}", recovered.sentence()))
+        }
     })
+    .await
 }

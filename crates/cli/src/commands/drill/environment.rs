@@ -55,10 +55,6 @@ pub(super) fn variables(
     if is_second {
         added.push(("WORKER_PORT".to_owned(), "0".into()));
     }
-    if !is_unset("ORCHESTRATORS_CONFIG") {
-        // No real orchestrator takes part in a drill.
-        added.push(("ORCHESTRATORS_CONFIG".to_owned(), OsString::new()));
-    }
     Ok(added)
 }
 

@@ -76,6 +76,9 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<
     let mut since = unix_seconds();
     let mut is_hit = false;
     for _ in 0..TRIES {
+        if lane.process.end().is_some() {
+            break;
+        }
         let batch = lane.submit(&task, task.batch(), NEVER)?;
         lane.until_underway(&batch).await;
         jobs.extend(batch);
@@ -96,7 +99,6 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<
     // What makes workers unknown has its effect at once; after all else, the next heartbeat counts.
     let since = if fault == Fault::Forget { since } else { unix_seconds() };
     jobs.extend(lane.submit(&task, 1, NEVER)?);
-
     let patience = lane.patience() + task.time_of(jobs.len());
     let recovered = match lane.recover(&jobs, since, patience).await {
         Ok(recovered) => recovered,
@@ -124,5 +126,7 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<
         )));
     }
     let again = verdict.map_or(0, |verdict| verdict.results_again);
-    Ok(Finding::held(format!("{}; results sent again: {again}", recovered.sentence())))
+    let unseen =
+        if fault == Fault::Duplicate { "; whether it ran them once cannot be seen from outside" } else { "" };
+    Ok(Finding::held(format!("{}; results sent again: {again}{unseen}", recovered.sentence())))
 }

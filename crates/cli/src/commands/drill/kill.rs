@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::choice::Task;
 use super::deploy::NOT_CAUGHT;
 use super::finding::{Finding, Verdict};
-use super::lane::{Lane, NEVER, result_hit, unix_seconds};
+use super::lane::{Lane, result_hit, unix_seconds};
+use super::recovery::Recovered;
 
 /// The least time limit of a task: the try of a worker that is gone is given up after it.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -29,7 +30,10 @@ pub(super) async fn in_task(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     let killed = lane.end_in_task(&task, limit(&task), async |process| process.kill().await).await?;
     let Some((jobs, ())) = killed else { return Ok(Finding::skipped(NOT_CAUGHT)) };
     let cut_off = lane.count(&jobs, TaskStatus::Running);
-    let finding = start_again(lane, &task, jobs, |_| format!("tasks cut off: {cut_off}")).await?;
+    let finding = lane.start_again(&task, jobs, more(&task), |_, recovered| {
+        format!("{}; tasks cut off: {cut_off}", recovered.sentence())
+    });
+    let finding = finding.await?;
     Ok(if cut_off == 0 && finding.verdict == Verdict::Held { Finding::skipped(NOT_CAUGHT) } else { finding })
 }
 
@@ -38,6 +42,9 @@ pub(super) async fn before_ack(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     let task = lane.tasks.main.clone();
     let mut jobs = Vec::new();
     for _ in 0..TRIES {
+        if lane.process.end().is_some() {
+            break;
+        }
         let batch = lane.submit(&task, task.batch(), limit(&task))?;
         lane.until_underway(&batch).await;
         jobs.extend(batch);
@@ -52,41 +59,28 @@ pub(super) async fn before_ack(lane: &mut Lane<'_, '_>) -> Result<Finding> {
         if is_caught {
             let open = |job: &&String| lane.count(std::slice::from_ref(*job), TaskStatus::Running) > 0;
             let unacknowledged: Vec<String> = jobs.iter().filter(open).cloned().collect();
-            return start_again(lane, &task, jobs, |lane| {
+            let reason = |lane: &Lane<'_, '_>, recovered: Recovered| {
                 let tries = |job: &String| lane.orchestrator.task(job).map_or(0, |view| view.attempts);
                 let again = unacknowledged.iter().filter(|job| tries(job) == 1).count();
                 let rest = unacknowledged.len() - again;
-                format!("results that came again: {again}, tasks that another try ended: {rest}")
-            })
-            .await;
+                format!(
+                    "{}; results that came again: {again}, tasks that another try ended: {rest}",
+                    recovered.sentence()
+                )
+            };
+            return lane.start_again(&task, jobs, more(&task), reason).await;
         }
     }
-    let (since, patience) = (unix_seconds(), lane.patience() + task.time_of(jobs.len()));
-    Ok(match lane.recover(&jobs, since, patience).await {
-        Ok(_) => Finding::skipped("no result could be caught before its acknowledgement"),
-        Err(missing) => Finding::broken(missing.to_string()),
-    })
-}
-
-/// Starts the worker again, and waits until all tasks have ended.
-async fn start_again(
-    lane: &mut Lane<'_, '_>,
-    task: &Task,
-    mut jobs: Vec<String>,
-    tell: impl FnOnce(&Lane<'_, '_>) -> String,
-) -> Result<Finding> {
-    let since = unix_seconds();
-    if let Err(problem) = lane.start().await {
-        return Ok(Finding::broken(problem.to_string()));
-    }
-    jobs.extend(lane.submit(task, 1, NEVER)?);
-    let patience = lane.patience() + limit(task) + NEXT_TRY + task.time_of(jobs.len());
-    Ok(match lane.recover(&jobs, since, patience).await {
-        Err(missing) => Finding::broken(format!("after the new start: {missing}")),
-        Ok(recovered) => Finding::held(format!("{}; {}", recovered.sentence(), tell(lane))),
-    })
+    let skipped =
+        |_: &Lane<'_, '_>, _| Finding::skipped("no result could be caught before its acknowledgement");
+    lane.settle(&task, jobs, unix_seconds(), Duration::ZERO, skipped).await
 }
 
 fn limit(task: &Task) -> Duration {
     LIMIT.max(task.takes * 3 + Duration::from_secs(1))
+}
+
+/// The time until the next try of a task that was cut off.
+fn more(task: &Task) -> Duration {
+    limit(task) + NEXT_TRY
 }

@@ -8,18 +8,15 @@ use rxon::TaskId;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::choice::{Task, Tasks};
-use super::finding::{count, ended};
+use super::finding::ended;
 use super::process::Process;
 use super::space::Space;
 
 /// The time between two looks at tasks and workers.
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// The same while something short is to be caught.
 const SHORT_LOOK: Duration = Duration::from_millis(1);
-
-/// A recovery that takes longer says why.
-const LONG: Duration = Duration::from_secs(3);
 
 /// The most time that a task runs before something happens in its middle.
 const MIDDLE: Duration = Duration::from_millis(500);
@@ -29,12 +26,6 @@ pub(super) const NEVER: Duration = Duration::from_secs(600);
 
 /// The time in which tasks are given to a worker that has recovered.
 const UNDERWAY: Duration = Duration::from_secs(5);
-
-/// The least and the most time that a worker gets to recover.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(20)];
-
-/// The time of one disaster, if its promise is broken.
-const SHARE: Duration = Duration::from_secs(13);
 
 /// A server with a worker.
 pub(super) struct Lane<'a, 'p> {
@@ -59,32 +50,6 @@ pub(super) struct Pace {
     pub(super) shutdown: Duration,
     /// The time that the worker waits longer than it has to, since its environment says so.
     pub(super) slowness: Duration,
-}
-
-/// What recovered how.
-#[derive(Debug, Clone)]
-pub(super) struct Recovered {
-    /// The time since the end of the disaster.
-    pub(super) after: Duration,
-    /// The number of tasks.
-    pub(super) tasks: usize,
-    /// The number of them that were run more than once.
-    pub(super) again: usize,
-    /// What was missing last, if it took long.
-    pub(super) last: Option<String>,
-}
-
-impl Recovered {
-    /// The same in words.
-    pub(super) fn sentence(&self) -> String {
-        let after = self.after.as_secs_f64();
-        let last = self.last.as_ref().map_or_else(String::new, |last| format!(" (until then, {last})"));
-        let again = match self.again {
-            0 => String::new(),
-            again => format!(", {again} of them run again"),
-        };
-        format!("recovered after {after:.1} s{last}; {} ended{again}", count(self.tasks, "task"))
-    }
 }
 
 impl Lane<'_, '_> {
@@ -150,7 +115,8 @@ impl Lane<'_, '_> {
     /// Waits until some of the tasks run: one is seen to run, or the first ones have ended and others have not.
     pub(super) async fn until_underway(&self, jobs: &[String]) -> bool {
         let until = Instant::now() + UNDERWAY;
-        while Instant::now() < until {
+        // One that has ended takes none.
+        while Instant::now() < until && self.process.end().is_none() {
             let first = jobs.first().and_then(|job| self.status(job));
             if self.count(jobs, TaskStatus::Running) > 0 {
                 return true;
@@ -187,83 +153,21 @@ impl Lane<'_, '_> {
 
     /// Switches a fault off. Returns the number of times that it has hit something.
     pub(super) fn switch_off(&self, fault: Fault) -> Result<u64> {
-        let states = self.orchestrator.faults();
-        let hits = states.iter().find(|state| state.fault == fault).map_or(0, |state| state.hits);
+        let hits = hits(self.orchestrator, fault);
         self.orchestrator.set_fault(fault, FaultSwitch::off())?;
         Ok(hits)
     }
 
-    /// The time that the worker gets to recover, beside that of its tasks: more while there is enough left for what follows.
-    pub(super) fn patience(&self) -> Duration {
-        let [least, most] = PATIENCE;
-        let left = self.pace.until.saturating_duration_since(Instant::now());
-        left.saturating_sub(SHARE * self.left).clamp(least, most) + self.pace.slowness
-    }
-
-    /// Waits until all tasks have ended with success, and a heartbeat came after `since`. The problems are what is missing.
-    pub(super) async fn recover(
-        &mut self,
-        jobs: &[String],
-        since: f64,
-        patience: Duration,
-    ) -> Result<Recovered> {
-        let (began, tasks) = (Instant::now(), jobs.len());
-        let (mut open, mut again, mut last) = (jobs.to_vec(), 0, None);
-        loop {
-            // In this order: a worker that ends after its last answer has recovered all the same.
-            let end = self.process.end();
-            let mut failures = Vec::new();
-            open.retain(|job| {
-                let Some(view) = self.orchestrator.task(job) else { return false };
-                if view.status == TaskStatus::Finished {
-                    again += usize::from(view.attempts > 1);
-                } else if view.status.is_ended() {
-                    let error = view.error.as_ref();
-                    let error = error.map_or_else(String::new, |error| {
-                        format!(": {}: {}", error.code.as_str(), error.message)
-                    });
-                    failures.push(format!("a task ended as {}{error}", view.status));
-                }
-                !view.status.is_ended()
-            });
-            let mut missing = Vec::new();
-            match self.worker() {
-                None => missing.push("it did not register again".to_owned()),
-                Some(worker) if worker.last_heartbeat_at.is_none_or(|at| at < since) => {
-                    missing.push("no heartbeat was accepted".to_owned());
-                }
-                Some(_) => {}
-            }
-            missing.extend(self.unended(&open, tasks));
-            if let Some(failure) = failures.first() {
-                self.give_up(&open);
-                return Err(anyhow!("{failure}"));
-            }
-            if missing.is_empty() {
-                let after = began.elapsed();
-                return Ok(Recovered { after, tasks, again, last: last.filter(|_| after > LONG) });
-            }
-            if let Some(end) = end {
-                self.give_up(&open);
-                return Err(anyhow!("the worker {}; {}", ended(end), missing.join("; ")));
-            }
-            if began.elapsed() > patience {
-                self.give_up(&open);
-                return Err(anyhow!("within {} s, {}", patience.as_secs(), missing.join("; ")));
-            }
-            last = Some(missing.join("; "));
-            sleep(LOOK).await;
+    /// Ends everything that a disaster left behind which could not be gone through.
+    pub(super) async fn clear(&mut self) {
+        for fault in Fault::ALL {
+            let _ = self.orchestrator.set_fault(fault, FaultSwitch::off());
         }
-    }
-
-    /// Says which tasks have not ended.
-    fn unended(&self, open: &[String], tasks: usize) -> Option<String> {
-        let (running, all) = (self.count(open, TaskStatus::Running), count(tasks, "task"));
-        match (open.len(), running) {
-            (0, _) => None,
-            (waiting, 0) => Some(format!("{waiting} of {all} were not taken")),
-            (_, running) => Some(format!("{running} of {all} got no result")),
+        self.orchestrator.suspend_tokens(false);
+        if let Ok(space) = self.space {
+            let _ = space.empty();
         }
+        self.process.kill().await;
     }
 
     /// Cancels tasks that have not ended.
@@ -313,6 +217,12 @@ pub(super) async fn result_hit(feed: &mut Feed, fault: Fault, running: &[TaskId]
         }
     };
     timeout_at(until, hit).await.unwrap_or(false)
+}
+
+/// The number of times that a fault has hit something since it was switched on.
+pub(super) fn hits(orchestrator: &DevOrchestrator, fault: Fault) -> u64 {
+    let states = orchestrator.faults();
+    states.iter().find(|state| state.fault == fault).map_or(0, |state| state.hits)
 }
 
 fn submit(orchestrator: &DevOrchestrator, task: &Task, count: usize, limit: Duration) -> Result<Vec<String>> {

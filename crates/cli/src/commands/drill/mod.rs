@@ -16,10 +16,12 @@ mod environment;
 mod faults;
 mod finding;
 mod kill;
+mod knocks;
 mod lane;
 mod params;
 mod pauses;
 mod process;
+mod recovery;
 mod report;
 mod space;
 mod storage;
@@ -43,24 +45,33 @@ use crate::exit::{Exit, Failure};
 use crate::output::Printer;
 use crate::signals::Signals;
 
-/// The time after which no disaster begins or is waited for.
-const TIME: Duration = Duration::from_secs(170);
-
 /// Takes a worker through the disasters.
 pub(crate) fn run(drill: &Drill, printer: &Printer) -> Result<Exit, Failure> {
     let disasters = Disaster::chosen(&drill.only)?;
     drill.params.as_deref().map(choice::object).transpose()?;
-    let register = Duration::try_from_secs_f64(drill.register_within)
-        .map_err(|error| Failure::usage(anyhow!("`--register-within`: {error}")))?;
+    let seconds = |option: &str, seconds: f64| {
+        let time = Duration::try_from_secs_f64(seconds);
+        time.map_err(|error| Failure::usage(anyhow!("`{option}` is `{seconds}`: {error}")))
+    };
+    let register = seconds("--register-within", drill.register_within)?;
+    let within = seconds("--within", drill.within)?;
     let space = Space::new(disasters.contains(&Disaster::FullDisk))?;
+    // A terminal that takes nothing must not hold up the drill.
+    let printer = &printer.in_background().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(go(drill, &disasters, register, &space, printer))
+    runtime.context("cannot start the runtime")?.block_on(go(
+        drill,
+        &disasters,
+        (register, within),
+        &space,
+        printer,
+    ))
 }
 
 async fn go(
     drill: &Drill,
     disasters: &[Disaster],
-    register: Duration,
+    (register, within): (Duration, Duration),
     space: &Space,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
@@ -70,7 +81,7 @@ async fn go(
     let (shutdown, slowness) = (environment::shutdown_time(variable), environment::slowness(variable));
     let course = Course {
         drill,
-        pace: Pace { until: began + TIME, register, shutdown, slowness },
+        pace: Pace { until: began + within, register, shutdown, slowness },
         space,
         printer,
         stop: CancellationToken::new(),

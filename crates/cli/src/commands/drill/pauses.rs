@@ -44,12 +44,10 @@ async fn pause(lane: &Lane<'_, '_>, mut jobs: Vec<String>) -> Result<Vec<String>
     Ok(jobs)
 }
 
-async fn end(lane: &mut Lane<'_, '_>, mut jobs: Vec<String>) -> Result<Finding> {
-    let since = unix_seconds();
-    jobs.extend(lane.submit(&lane.tasks.main, 1, NEVER)?);
-    let patience = lane.patience() + lane.tasks.main.time_of(jobs.len());
-    Ok(match lane.recover(&jobs, since, patience).await {
-        Err(missing) => Finding::broken(missing.to_string()),
-        Ok(recovered) => Finding::held(recovered.sentence()),
+async fn end(lane: &mut Lane<'_, '_>, jobs: Vec<String>) -> Result<Finding> {
+    let task = lane.tasks.main.clone();
+    lane.settle(&task, jobs, unix_seconds(), Duration::ZERO, |_, recovered| {
+        Finding::held(recovered.sentence())
     })
+    .await
 }

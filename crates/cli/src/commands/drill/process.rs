@@ -35,6 +35,15 @@ enum State {
     Gone(End),
 }
 
+impl State {
+    fn end(self) -> Option<End> {
+        match self {
+            Self::Runs => None,
+            Self::Ended(end) | Self::Gone(end) => Some(end),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Request {
     Start,
@@ -152,9 +161,10 @@ async fn read(
     prefix: Option<&str>,
     printer: &Printer,
 ) {
-    let keep = |line: &[u8]| {
+    let keep = async |line: &[u8]| {
         let text = lines::shown(line);
         if let Some(prefix) = prefix {
+            printer.room().await;
             printer.pass_on(prefix, &text);
         }
         let mut last_lines = last_lines.borrow_mut();
@@ -163,7 +173,6 @@ async fn read(
             last_lines.pop_front();
         }
     };
-    let keep = async |line: &[u8]| keep(line);
     tokio::join!(lines::read(stdout, &keep), lines::read(stderr, &keep));
 }
 
@@ -186,23 +195,21 @@ impl Process<'_> {
 
     /// The end of the worker, if it has ended.
     pub(super) fn end(&self) -> Option<End> {
-        match self.state.borrow().1 {
-            State::Runs => None,
-            State::Ended(end) | State::Gone(end) => Some(end),
-        }
+        self.state.borrow().1.end()
     }
 
-    /// Waits for the end of the worker; `None` if it still runs after this time.
-    pub(super) async fn wait(&mut self, limit: Duration) -> Option<End> {
-        let ended = self.state.wait_for(|(_, state)| *state != State::Runs);
-        let _ = timeout(limit, ended).await;
-        self.end()
+    /// Waits until nothing of the worker is left, and returns its end; `None` if something still runs after this time. A
+    /// shell that started the worker may end long before it.
+    pub(super) async fn gone(&self, limit: Duration) -> Option<End> {
+        let mut state = self.state.clone();
+        let gone = state.wait_for(|(_, state)| matches!(state, State::Gone(_)));
+        timeout(limit, gone).await.ok()?.ok()?.1.end()
     }
 
     /// Ends the worker with SIGTERM, or with SIGKILL if it still runs after this time, and waits until nothing of it is left.
     pub(super) async fn terminate(&mut self, limit: Duration) {
         self.order(Order::Terminate).await;
-        self.wait(limit).await;
+        self.gone(limit).await;
         self.kill().await;
     }
 

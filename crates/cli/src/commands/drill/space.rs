@@ -1,16 +1,27 @@
 //! A disk for the directories of a worker, which can be filled: a file system in memory, where one can be mounted.
 
+use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
+use tempfile::TempDir;
+
+/// The beginning of the names of the directories of drills.
+const PREFIX: &str = "avtomatika-drill-";
 
 /// The directory of the disk.
 const DISK: &str = "disk";
 
+/// The tries to make a directory that no drill takes for the rest of another one.
+const TRIES: u32 = 3;
+
 /// The directory for everything that the workers write.
 #[derive(Debug)]
 pub(super) struct Space {
-    folder: tempfile::TempDir,
+    folder: TempDir,
+    /// The directory, locked for as long as the drill runs.
+    _lock: File,
     /// The reason why it is no disk of its own.
     problem: Option<String>,
 }
@@ -20,9 +31,10 @@ impl Space {
     /// started: what is mounted is seen by this thread and by those that it starts, with their processes, and is gone
     /// with the last of them.
     pub(super) fn new(has_disk: bool) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("avtomatika-drill-").tempdir();
-        let folder = folder.context("cannot make a temporary directory")?;
-        let mut space = Self { folder, problem: None };
+        let parent = std::env::temp_dir();
+        remove_rests(&parent);
+        let (folder, lock) = new_folder(&parent).context("cannot make a temporary directory")?;
+        let mut space = Self { folder, _lock: lock, problem: None };
         let path = space.directory(DISK)?;
         space.problem = if has_disk { disk::make(&path).err() } else { None };
         Ok(space)
@@ -37,7 +49,19 @@ impl Space {
 
     /// Makes a directory on the disk that is filled; in an ordinary place if there is none.
     pub(super) fn directory_on_disk(&self, name: &str) -> anyhow::Result<PathBuf> {
-        self.directory(&format!("{DISK}/{name}"))
+        let path = self.directory(&format!("{DISK}/{name}"))?;
+        // Whatever is written there changes this.
+        let marked = File::open(&path)
+            .and_then(|folder| folder.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH)));
+        marked.with_context(|| format!("cannot mark `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// Whether anything was ever written to a directory on the disk.
+    pub(super) fn is_used(&self) -> bool {
+        let folders = fs::read_dir(self.folder.path().join(DISK)).into_iter().flatten().flatten();
+        let mut folders = folders.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_dir);
+        folders.any(|folder| folder.modified().is_ok_and(|time| time != SystemTime::UNIX_EPOCH))
     }
 
     /// The disk, or the reason why there is none.
@@ -53,6 +77,36 @@ impl Space {
     /// Makes room again.
     pub(super) fn empty(&self) -> anyhow::Result<()> {
         disk::empty(&self.folder.path().join(DISK))
+    }
+}
+
+/// Makes a directory, and locks it.
+fn new_folder(parent: &Path) -> std::io::Result<(TempDir, File)> {
+    let mut tries = 1..=TRIES;
+    loop {
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+        let locked = File::open(folder.path()).and_then(|file| Ok((file.try_lock()?, file)));
+        match (locked, tries.next()) {
+            // Another drill may have removed it before it was locked.
+            (Ok(((), lock)), _) if folder.path().exists() => return Ok((folder, lock)),
+            (Err(error), None) => return Err(error),
+            (_, None) => return Err(std::io::ErrorKind::NotFound.into()),
+            _ => {}
+        }
+    }
+}
+
+/// Removes the directories of drills that were killed: nobody locks them any more. What cannot be removed stays.
+fn remove_rests(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder
+            && entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && let Ok(folder) = File::open(entry.path())
+            && folder.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -140,7 +194,7 @@ mod disk {
 mod disk {
     use super::Path;
 
-    pub(super) fn mount(_folder: &Path) -> Result<(), String> {
+    pub(super) fn make(_folder: &Path) -> Result<(), String> {
         Err("a small file system can only be mounted on Linux".to_owned())
     }
 
@@ -150,5 +204,34 @@ mod disk {
 
     pub(super) fn empty(_folder: &Path) -> anyhow::Result<()> {
         anyhow::bail!("there is no disk to empty")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_directories_of_drills_that_are_over_are_removed() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let (running, _lock) = new_folder(parent.path()).expect("a directory");
+        let rest = parent.path().join(format!("{PREFIX}rest"));
+        let other = parent.path().join("other");
+        for folder in [&rest, &other] {
+            fs::create_dir_all(folder.join("files")).expect("a directory");
+        }
+        fs::write(rest.join("files/file"), "x").expect("written");
+        remove_rests(parent.path());
+        assert!(running.path().exists() && other.exists() && !rest.exists());
+    }
+
+    #[test]
+    fn a_disk_is_used_once_a_file_was_there() {
+        let space = Space::new(false).expect("a directory");
+        let path = space.directory_on_disk("files").expect("a directory");
+        assert!(!space.is_used());
+        fs::write(path.join("file"), "x").expect("written");
+        fs::remove_file(path.join("file")).expect("removed");
+        assert!(space.is_used());
     }
 }

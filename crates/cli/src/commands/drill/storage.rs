@@ -7,7 +7,7 @@ use avtomatika_dev::{Fault, FaultSwitch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::finding::Finding;
-use super::lane::{Lane, NEVER, unix_seconds};
+use super::lane::{Lane, NEVER, hits, unix_seconds};
 
 /// The number of tasks.
 const TASKS: usize = 3;
@@ -27,7 +27,7 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<
     };
     if !task.uses_storage {
         return Ok(Finding::broken(format!(
-            "the parameters of `{}` name a file of the storage, and the worker never asked the storage for it",
+            "`--params` name a file of the storage for `{}`, and the worker never asked the storage for it",
             task.name
         )));
     }
@@ -36,22 +36,15 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>, fault: Fault) -> Result<
         if fault == Fault::StorageSlow { FaultSwitch::on().with_delay(delay) } else { FaultSwitch::on() };
     let on = Instant::now();
     lane.orchestrator.set_fault(fault, switch)?;
-    let mut jobs = lane.submit(&task, TASKS, NEVER)?;
-    while hits(lane, fault) == 0 && on.elapsed() < task.takes + ASKED {
+    let jobs = lane.submit(&task, TASKS, NEVER)?;
+    while hits(lane.orchestrator, fault) == 0 && on.elapsed() < task.takes + ASKED {
         sleep(Duration::from_millis(10)).await;
     }
     sleep_until(on + TIME).await;
     let (hits, since) = (lane.switch_off(fault)?, unix_seconds());
-    jobs.extend(lane.submit(&task, 1, NEVER)?);
-    let patience = lane.patience() + task.time_of(jobs.len());
-    Ok(match lane.recover(&jobs, since, patience).await {
-        Err(missing) => Finding::broken(missing.to_string()),
-        Ok(_) if hits == 0 => Finding::skipped("the worker did not ask the storage for anything meanwhile"),
-        Ok(recovered) => Finding::held(format!("{}; requests hit: {hits}", recovered.sentence())),
+    lane.settle(&task, jobs, since, Duration::ZERO, |_, recovered| match hits {
+        0 => Finding::skipped("the worker did not ask the storage for anything meanwhile"),
+        _ => Finding::held(format!("{}; requests hit: {hits}", recovered.sentence())),
     })
-}
-
-fn hits(lane: &Lane<'_, '_>, fault: Fault) -> u64 {
-    let states = lane.orchestrator.faults();
-    states.iter().find(|state| state.fault == fault).map_or(0, |state| state.hits)
+    .await
 }

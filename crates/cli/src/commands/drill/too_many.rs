@@ -7,7 +7,9 @@ use avtomatika_dev::{Fault, FaultSwitch, TaskStatus};
 use tokio::time::{Instant, sleep_until};
 
 use super::finding::Finding;
+use super::knocks;
 use super::lane::{Lane, NEVER, result_hit, unix_seconds};
+use crate::exit::Failure;
 
 /// The time for which it is on.
 const TIME: Duration = Duration::from_secs(3);
@@ -21,6 +23,9 @@ const LATER: Duration = Duration::from_secs(75);
 /// The longest silence of a good worker.
 const SILENCE: Duration = Duration::from_secs(67);
 
+/// The time in which the verdict is found out.
+const REST: Duration = Duration::from_secs(1);
+
 /// The most requests that may be refused in that time.
 const MAX_HITS: u64 = 100;
 
@@ -30,7 +35,7 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     let task = lane.tasks.main.clone();
     let batch = lane.submit(&task, task.batch(), NEVER)?;
     lane.until_underway(&batch).await;
-    let on = Instant::now();
+    let (on, on_at) = (Instant::now(), unix_seconds());
     let running = lane.running(&batch);
     let mut feed = lane.switch_on(FAULT, FaultSwitch::on())?;
     result_hit(&mut feed, FAULT, &running, on + TIME + task.takes).await;
@@ -48,8 +53,13 @@ pub(super) async fn go_through(lane: &mut Lane<'_, '_>) -> Result<Finding> {
     }
     let mut jobs = batch;
     jobs.extend(lane.submit(&task, 1, NEVER)?);
-    let patience = lane.pace.until.saturating_duration_since(Instant::now()).min(LATER);
-    Ok(match lane.recover(&jobs, since, patience).await {
+    let left = lane.pace.until.saturating_duration_since(Instant::now());
+    let patience = left.saturating_sub(REST).min(LATER);
+    let recovered = lane.recover(&jobs, since, patience).await;
+    if let Some(problem) = knocks::too_soon(lane.orchestrator, on_at).await.map_err(Failure::into_error)? {
+        return Ok(Finding::broken(problem));
+    }
+    Ok(match recovered {
         Err(_) if patience < SILENCE && lane.process.end().is_none() => Finding::skipped(format!(
             "heartbeats and results came again, but {} s are too few to wait for polls",
             patience.as_secs()

@@ -205,9 +205,7 @@ impl Check<'_> {
                 continue;
             }
             if others == Some(&Value::Bool(false)) {
-                let known: Vec<String> =
-                    properties.into_iter().flatten().map(|(name, _)| format!("`{name}`")).collect();
-                self.problems.push(format!("`{place}` is unknown, expected {}", known.join(", ")));
+                self.problems.push(format!("`{place}` is unknown, expected {}", known(properties, patterns)));
             } else if let Some(schema) = others {
                 self.value(schema, member, &place, depth + 1);
             }
@@ -270,6 +268,14 @@ impl Check<'_> {
     }
 }
 
+/// Returns the names that members may have, for a message.
+fn known(properties: Option<&Map<String, Value>>, patterns: Option<&Map<String, Value>>) -> String {
+    let names = properties.into_iter().flatten().map(|(name, _)| format!("`{name}`"));
+    let patterns = patterns.into_iter().flatten().map(|(pattern, _)| format!("a name like `{pattern}`"));
+    let known: Vec<String> = names.chain(patterns).collect();
+    if known.is_empty() { "no members".to_owned() } else { known.join(", ") }
+}
+
 fn joined(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
@@ -290,6 +296,8 @@ mod tests {
                 "code": {"type": "string", "pattern": "^[a-z]+-\\d$"},
                 "day": {"type": "string", "format": "date"},
                 "map": {"patternProperties": {"^n_": {"type": "integer"}}, "additionalProperties": false},
+                "none": {"additionalProperties": false},
+                "both": {"properties": {"a": {}}, "patternProperties": {"^n_": {}}, "additionalProperties": false},
                 "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2, "uniqueItems": true},
                 "box": {"$ref": "#/$defs/Box"},
                 "either": {"anyOf": [{"type": "null"}, {"type": "number", "exclusiveMinimum": 0}]},
@@ -326,7 +334,12 @@ mod tests {
             (json!({"width": 1, "day": "30.11."}), Some("expected a date such as 2026-01-31")),
             (json!({"width": 1, "map": {"n_a": 1}}), None),
             (json!({"width": 1, "map": {"n_a": "x"}}), Some("`map.n_a` is `\"x\"`, expected integer")),
-            (json!({"width": 1, "map": {"m": 1}}), Some("`map.m` is unknown")),
+            (json!({"width": 1, "map": {"m": 1}}), Some("`map.m` is unknown, expected a name like `^n_`")),
+            (json!({"width": 1, "none": {"m": 1}}), Some("`none.m` is unknown, expected no members")),
+            (
+                json!({"width": 1, "both": {"m": 1}}),
+                Some("`both.m` is unknown, expected `a`, a name like `^n_`"),
+            ),
             (json!({"width": 1, "tags": ["a", "a"]}), Some("each item once")),
             (json!({"width": 1, "tags": ["a", 5]}), Some("`tags[1]` is `5`, expected string")),
             (json!({"width": 1, "box": {"x": 1, "inner": {}}}), Some("`box.inner.x` is missing")),
