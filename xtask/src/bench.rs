@@ -30,16 +30,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result {
     let has_page = needs(&options, &[PAGE]);
     let others = without_page(&options);
     if !options.contains(&"--only") || others.contains(&"--only") {
-        run_program(&mut steps, workspace, profile, others)?;
+        run_program(&mut steps, workspace, profile, &others)?;
     }
     if has_page { page(&mut steps, workspace) } else { Ok(()) }
 }
 
 /// Measures all but the page.
-fn run_program(steps: &mut Steps, workspace: &Workspace, profile: &str, options: Vec<&str>) -> Result {
+fn run_program(steps: &mut Steps, workspace: &Workspace, profile: &str, options: &[&str]) -> Result {
     let build = ["build", "--profile", profile, "--package", "e2e", "--example", "bench"];
     steps.program("benchmark: build", &mut workspace.cargo(build))?;
-    if needs(&options, &["dev"]) {
+    if needs(options, &["dev"]) {
         // By itself, so that it has the features with which it is distributed.
         let build = ["build", "--profile", profile, "--package", "avtomatika"];
         steps.program("benchmark: build the command line", &mut workspace.cargo(build))?;
@@ -47,8 +47,8 @@ fn run_program(steps: &mut Steps, workspace: &Workspace, profile: &str, options:
     // Cargo names one directory differently from its profile.
     let folder = if profile == "dev" { "debug" } else { profile };
     let mut benchmark = std::process::Command::new(workspace.target().join(folder).join("examples/bench"));
-    benchmark.current_dir(workspace.root()).args(&options);
-    if needs(&options, &PYTHON) {
+    benchmark.current_dir(workspace.root()).args(options);
+    if needs(options, &PYTHON) {
         for argument in interpreters(steps, workspace, profile)? {
             benchmark.arg(argument);
         }
