@@ -74,9 +74,9 @@ impl Page {
         self.wait_for(None, role, Some(name)).await
     }
 
-    /// The same below another element. Without a name the first one with the role counts.
-    pub async fn find_in(&self, root: &WebElement, role: &str, name: impl Into<Option<&str>>) -> WebElement {
-        self.wait_for(Some(root), role, name.into()).await
+    /// The same below another element.
+    pub async fn find_in(&self, root: &WebElement, role: &str, name: &str) -> WebElement {
+        self.wait_for(Some(root), role, Some(name)).await
     }
 
     /// The same for a role that needs no name.
@@ -106,8 +106,13 @@ impl Page {
 
     /// Waits until the element is gone.
     pub async fn gone(&self, role: &str, name: &str) {
-        until(&format!("no {role} {name}"), async || self.sees(role, name).await.is_none().then_some(()))
-            .await;
+        let session = self.browser.session();
+        until(&format!("no {role} {name}"), async || {
+            // An error does not tell whether it is there.
+            let found = elements::find(session, None, role, Some(name)).await.ok()?;
+            found.is_none().then_some(())
+        })
+        .await;
     }
 
     /// Waits for the element, and clicks it.
@@ -139,6 +144,20 @@ impl Page {
         chooser.send_keys(file.display().to_string()).await.expect("it takes the path of a file");
     }
 
+    /// Drops a file on the field, as somebody does who drags it there from another program.
+    pub async fn drop_file(&self, file: &Path, role: &str, name: &str) {
+        let field = self.find(role, name).await;
+        let middle = "const { left, top, width, height } = arguments[0].getBoundingClientRect();
+            return { x: left + width / 2, y: top + height / 2 };";
+        let middle = self.script(middle, vec![json_of(&field)]).await;
+        for step in ["dragEnter", "dragOver", "drop"] {
+            // 1: it may be copied.
+            let data = json!({ "items": [], "files": [file], "dragOperationsMask": 1 });
+            let event = json!({ "type": step, "x": middle["x"], "y": middle["y"], "data": data });
+            self.cdp("Input.dispatchDragEvent", event).await;
+        }
+    }
+
     /// Picks an option of a native select by its text.
     pub async fn pick(&self, name: &str, option: &str) {
         let select = self.find("combobox", name).await;
@@ -158,15 +177,31 @@ impl Page {
         chain.perform().await.expect("keys can be pressed");
     }
 
+    /// Presses Tab with Shift where the focus is.
+    pub async fn press_tab_back(&self) {
+        let chain = self.browser.session().action_chain().key_down(Key::Shift).send_keys(Key::Tab + "");
+        chain.key_up(Key::Shift).perform().await.expect("keys can be pressed");
+    }
+
     /// Waits until the text of the element has all of these parts, and returns it.
     pub async fn reads(&self, role: &str, name: &str, parts: &[&str]) -> String {
-        let session = self.browser.session();
-        let read = async || {
-            let element = elements::find(session, None, role, Some(name)).await.ok()??;
-            let text = element.text().await.ok()?;
-            parts.iter().all(|part| text.contains(part)).then_some(text)
-        };
-        until(&format!("{role} {name} reads {parts:?}"), read).await
+        let has_all = |text: &str| parts.iter().all(|part| text.contains(part));
+        self.reads_what_fits(&format!("{parts:?}"), role, name, has_all).await
+    }
+
+    /// Waits until the text of the element fits `what`, and returns it.
+    pub async fn reads_what_fits(
+        &self,
+        what: &str,
+        role: &str,
+        name: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> String {
+        until(&format!("{role} {name} reads {what}"), async || {
+            let text = self.sees(role, name).await?.text().await.ok()?;
+            fits(&text).then_some(text)
+        })
+        .await
     }
 
     /// Waits until an attribute of the element has a value.
@@ -182,9 +217,14 @@ impl Page {
 
     /// Waits until the field has a value.
     pub async fn has_value(&self, role: &str, name: &str, value: &str) {
-        let what = format!("the value of {role} {name} is {value}");
+        self.has_prop(role, name, "value", value).await;
+    }
+
+    /// Waits until a property of the element has a value: `true` or `false` where it is one of these.
+    pub async fn has_prop(&self, role: &str, name: &str, property: &str, value: &str) {
+        let what = format!("the {property} of {role} {name} is {value}");
         until(&what, async || {
-            let found = self.sees(role, name).await?.prop("value").await.ok()??;
+            let found = self.sees(role, name).await?.prop(property).await.ok()??;
             (found == value).then_some(())
         })
         .await;
@@ -243,6 +283,11 @@ impl Page {
         session.set_script_timeout(Duration::from_secs(50)).await.expect("a time limit");
         let returned = session.execute_async(script, arguments).await.expect("the script runs");
         returned.json().clone()
+    }
+
+    /// Runs a script in each document that is opened from now on, before the document's own scripts.
+    pub async fn script_first(&self, script: &str) {
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
     /// Sends a command of the browser's own protocol.

@@ -1,7 +1,18 @@
 //! Faults: switched on and off, with a verdict.
 
+use avtomatika_dev::TaskStatus;
 use page_tests::{Page, Stage};
 use serde_json::json;
+
+/// Waits until a fault that is on has hit a request.
+pub(crate) async fn hits(page: &Page, fault: &str) {
+    let hits = |text: &str| -> Option<u64> {
+        let before = text.split(" hit").next()?.trim_end_matches(['s']).strip_suffix(" request")?;
+        before.rsplit([' ', '\n']).next()?.replace(',', "").parse().ok()
+    };
+    page.reads_what_fits("a request hit", "group", fault, |text| hits(text).is_some_and(|hits| hits > 0))
+        .await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_switched_on_and_off_and_judged() {
@@ -18,18 +29,21 @@ async fn a_fault_is_switched_on_and_off_and_judged() {
     // On every view it is said that something is broken on purpose.
     page.click("link", "Overview").await;
     let main = page.find_any("main").await;
-    page.find_in(&main, "link", None).await;
     page_tests::until("the banner names the fault", async || {
-        main.text().await.ok()?.contains("error_5xx").then_some(())
+        main.text().await.ok()?.contains("A fault is on: error_5xx").then_some(())
     })
     .await;
-    stage.submit("echo", &json!({ "a": 1 }));
-    page.click("link", "Faults").await;
-    page.reads("group", "error_5xx", &["hit"]).await;
+    let job = stage.submit("echo", &json!({ "a": 1 }));
+    page.click("link", "See what is on").await;
+    page.arrives("the faults", |path| path == "/faults").await;
+    hits(&page, "error_5xx").await;
     page.click("switch", "error_5xx").await;
     page.has("switch", "error_5xx", "aria-checked", "false").await;
     let verdict = page.reads("region", "Verdict of error_5xx", &["Recovered after", "Tasks lost"]).await;
     assert!(verdict.contains("Held"), "{verdict}");
+    stage.reaches(&job, TaskStatus::Finished).await;
+    page.click("link", "Overview").await;
+    page.gone("link", "See what is on").await;
     page.end().await;
     stage.end().await;
 }

@@ -81,6 +81,29 @@ async fn what_is_typed_survives_updates_tabs_and_other_views() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_dropped_on_the_form_is_stored() {
+    let stage = Stage::start().await;
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = directory.path().join("dropped.png");
+    std::fs::write(&file, pictures::gradient(64, 32)).expect("written");
+    let page = Page::open(&stage.url(), "/new?type=resize_image").await;
+    page.fill("textbox", "Image", "").await;
+    page.drop_file(&file, "textbox", "Width").await;
+    let address = until("the address is in the field", async || {
+        let address = page.sees("textbox", "Image").await?.prop("value").await.ok()??;
+        address.ends_with("/dropped.png").then_some(address)
+    })
+    .await;
+    let storage = stage.orchestrator().storage().expect("it has one");
+    let key =
+        address.strip_prefix(&format!("s3://{}/", storage.bucket())).expect("it is in the default bucket");
+    assert_eq!(storage.get(storage.bucket(), key).await.expect("it is there"), pictures::gradient(64, 32));
+    page.arrives("the page is still there", |path| path == "/new?type=resize_image").await;
+    page.end().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_stored_and_its_address_goes_to_where_the_cursor_is() {
     let stage = Stage::start().await;
     let directory = tempfile::tempdir().expect("a temporary directory can be made");

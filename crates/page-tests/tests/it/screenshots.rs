@@ -1,5 +1,5 @@
 //! The pictures in the documentation. `UPDATE_SCREENSHOTS=1` writes them to `docs/images`; another value is a directory,
-//! which also gets what the documentation does not show. Otherwise nothing is done.
+//! which also gets what the documentation does not show.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use page_tests::{NARROW, Page, Stage, WIDE, pictures};
 use serde_json::json;
 
+use crate::faults::hits;
 use crate::looks::drawn;
 use crate::views::furnish;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes files: UPDATE_SCREENSHOTS=1 cargo test -p page-tests --test it -- --ignored the_pictures"]
 async fn the_pictures_of_the_documentation() {
-    let Some(wanted) = env::var_os("UPDATE_SCREENSHOTS") else { return };
+    let wanted = env::var_os("UPDATE_SCREENSHOTS")
+        .expect("`UPDATE_SCREENSHOTS` is not set, expected 1 or a directory");
     let is_for_documentation = wanted == "1";
     let directory = if is_for_documentation {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images")
@@ -79,7 +82,7 @@ async fn work_for_a_while(stage: &Stage) {
 async fn judge_a_fault(page: &Page) {
     page.goto("/faults").await;
     page.click("switch", "refuse").await;
-    page.reads("group", "refuse", &["hit"]).await;
+    hits(page, "refuse").await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     page.click("switch", "refuse").await;
     page.find("region", "Verdict of refuse").await;

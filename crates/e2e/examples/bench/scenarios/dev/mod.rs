@@ -14,7 +14,7 @@ use crate::statistics::{Spread, shown};
 const INTRO: &str = "\
 `avtomatika dev` with its local S3, one worker in Rust with 10 slots, and tasks with small parameters, submitted a \
 thousand at once. \"Ready\" is the time from the start of the process to its first line, when both ports listen. The \
-page is a reader of `/api/events` that also asks for counts and the newest tasks every two seconds, as the page in a \
+reader reads `/api/events`, and asks for counts and the newest tasks every two seconds, as the page in a \
 browser does.";
 
 /// The number of tasks that are remembered by default.
@@ -44,18 +44,18 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
     add("avtomatika dev", "start to ready, ms", &ready);
 
     let tasks = options.tasks(SLOTS) * 2;
-    progress(&format!("{tasks} tasks, with and without a page"));
+    progress(&format!("{tasks} tasks, with and without a reader"));
     let figures = interleaved(options.rounds(), &[false, true], |has_page| measure(tasks, *has_page))?;
     let of =
         |place: usize, figure: fn(&Figures) -> f64| figures[place].iter().map(figure).collect::<Vec<_>>();
     let rates = [of(0, |figures| figures.rate), of(1, |figures| figures.rate)];
     let cpus = [of(0, |figures| figures.cpu), of(1, |figures| figures.cpu)];
-    for (what, place) in [("without a page", 0), ("with a page", 1)] {
+    for (what, place) in [("without a reader", 0), ("with a reader", 1)] {
         add(what, "tasks/s", &rates[place]);
         add(what, "CPU µs of the server per task", &cpus[place]);
     }
     let mut through = Table::new("Tasks through the server", &["", "tasks/s", "server, CPU µs per task"]);
-    for (what, place) in [("without a page", 0), ("with a page", 1)] {
+    for (what, place) in [("without a reader", 0), ("with a reader", 1)] {
         let cells = [Spread::of(&rates[place]).shown(0), Spread::of(&cpus[place]).shown(0)];
         through.row([what.to_owned(), cells[0].clone(), cells[1].clone()]);
     }
@@ -70,9 +70,9 @@ pub(crate) fn run(options: &Options) -> Result<Section, String> {
         goals.row([figure.to_owned(), goal.to_owned(), measured]);
     };
     goal("start to ready, ms", "at most 1,000", Spread::of(&ready).shown(0));
-    goal("tasks/s with a page", "at least 2,000", Spread::of(&rates[1]).shown(0));
+    goal("tasks/s with a reader", "at least 2,000", Spread::of(&rates[1]).shown(0));
     let ratio = Spread::of_ratios(&rates[0], &rates[1]);
-    goal("time with a page beside without", "at most 1.3", ratio.shown(2));
+    goal("time with a reader beside without", "at most 1.3", ratio.shown(2));
     goal("memory with 100,000 tasks, MiB", "at most 600", shown(memory, 0));
     goal("its peak, MiB", "", shown(peak, 0));
     Ok(Section {
