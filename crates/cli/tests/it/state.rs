@@ -344,17 +344,21 @@ async fn token_keys_and_faults_stay_and_the_banner_names_the_directory() {
 async fn ctrl_c_is_obeyed_while_the_state_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     // Nobody ever writes into this pipe, so that reading it takes for ever.
-    let made = std::process::Command::new("mkfifo").arg(folder.path().join("version")).status();
+    let pipe = folder.path().join("version");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("started").success());
     let path = folder.path().to_str().expect("text");
     let mut process = watched(&["dev", "--port", "0", "--s3-port", "0", "--state", path]).start();
-    // It takes the directory before it reads.
-    let taken = async {
-        while std::fs::read(folder.path().join("lock")).unwrap_or_default().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    // A pipe can only be opened without waiting when somebody reads it.
+    let read = async {
+        loop {
+            match tokio::net::unix::pipe::OpenOptions::new().open_sender(&pipe) {
+                Ok(sender) => break sender,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
         }
     };
-    tokio::time::timeout(LIMIT, taken).await.expect("in time");
+    let _open = tokio::time::timeout(LIMIT, read).await.expect("in time");
     process.signal("INT");
     assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
 }
