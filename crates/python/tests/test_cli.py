@@ -180,7 +180,10 @@ def test_the_console_script_is_this_command():
     import tomllib
 
     project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"worker": "avtomatika_worker.__main__:main"}
+    assert project["scripts"] == {
+        "avtomatika": "avtomatika_worker._command_line:main",
+        "worker": "avtomatika_worker.__main__:main",
+    }
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])

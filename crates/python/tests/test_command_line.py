@@ -64,8 +64,8 @@ def test_a_worker_runs_under_dev_and_ends_with_it(tmp_path: pathlib.Path):
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    assert dev.stdout is not None
     try:
-        assert dev.stdout is not None
         server = json.loads(dev.stdout.readline())["url"]
         done = run("submit", "shout", "text=hello", "--wait", "--server", server)
         assert (done.returncode, json.loads(done.stdout)["text"]) == (0, "HELLO"), done.stderr
@@ -76,3 +76,4 @@ def test_a_worker_runs_under_dev_and_ends_with_it(tmp_path: pathlib.Path):
     finally:
         dev.kill()
         dev.wait()
+        dev.stdout.close()

@@ -75,7 +75,8 @@ async fn serve(dev: &Dev, printer: &Printer) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     // Wrong paths and files are named before anything is started.
     let blueprints = blueprints::read(&dev.blueprint)?;
-    let watcher = if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch)?) };
+    let watcher =
+        if dev.watch.is_empty() { None } else { Some(Watcher::new(&dev.watch, dev.state.as_deref())?) };
     let ports = Ports::of(dev)?;
     let listener = ports.listen()?;
     let state = tokio::select! {

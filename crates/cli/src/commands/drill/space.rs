@@ -168,7 +168,8 @@ mod disk {
         let mut result = Ok(());
         for _ in 0..TRIES {
             let disk = statvfs(folder).context("cannot look at the disk")?;
-            let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
+            // A size of 0 would be none at all, and could not be taken back.
+            let used = (disk.f_blocks - disk.f_bfree).max(1) * disk.f_frsize;
             result = resize(folder, used);
             if result.is_ok() {
                 break;

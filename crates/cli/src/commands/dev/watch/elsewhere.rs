@@ -14,7 +14,11 @@ pub(super) struct Changes(Infallible);
 
 impl Changes {
     /// Refuses to watch.
-    pub(super) fn new(_paths: &[PathBuf], _current: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(
+        _paths: &[PathBuf],
+        _current: &Path,
+        _left_out: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let text = format!("`--watch` works on Linux only, and this is {}", std::env::consts::OS);
         Err(Failure::usage(anyhow!(text))
             .with_hint("leave it out, and start the command anew after a change"))

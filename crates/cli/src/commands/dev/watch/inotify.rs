@@ -33,6 +33,8 @@ pub(super) struct Inotify {
     descriptor: Receiver,
     roots: Vec<Root>,
     current: PathBuf,
+    /// A directory that is not watched, although it lies below one that is.
+    left_out: Option<PathBuf>,
     watched: HashMap<i32, Watched>,
     /// Changes that were read and not returned yet.
     changes: VecDeque<PathBuf>,
@@ -64,14 +66,15 @@ struct Event {
 }
 
 impl Inotify {
-    /// Watches files, and everything below directories that is not ignored.
-    pub(super) fn new(paths: &[PathBuf], current: &Path) -> Result<Self, Failure> {
+    /// Watches files, and everything below directories that is not ignored or `left_out`.
+    pub(super) fn new(paths: &[PathBuf], current: &Path, left_out: Option<&Path>) -> Result<Self, Failure> {
         let roots = paths.iter().map(|path| Root::of(path)).collect::<Result<Vec<_>, _>>()?;
         let descriptor = open().context("cannot watch files")?;
         let mut watches = Self {
             descriptor,
             roots,
             current: current.to_owned(),
+            left_out: left_out.and_then(|path| Some(plain(&std::path::absolute(path).ok()?))),
             watched: HashMap::new(),
             changes: VecDeque::new(),
         };
@@ -141,6 +144,9 @@ impl Inotify {
                     continue;
                 }
                 let path = entry.path();
+                if self.is_left_out(&path) {
+                    continue;
+                }
                 if is_directory {
                     let rules = rules.below(&path);
                     open.push((path, rules));
@@ -165,6 +171,10 @@ impl Inotify {
         }
     }
 
+    fn is_left_out(&self, path: &Path) -> bool {
+        self.left_out.as_deref() == Some(path)
+    }
+
     fn note(&mut self, event: Event) -> io::Result<()> {
         if event.kind.contains(ReadFlags::QUEUE_OVERFLOW) {
             self.changes.push_back(self.current.clone());
@@ -181,6 +191,9 @@ impl Inotify {
             return Ok(());
         }
         let path = watched.directory.join(&name);
+        if self.is_left_out(&path) {
+            return Ok(());
+        }
         match rules {
             Some(rules) if is_directory => self.note_directory(event.kind, path, &rules),
             Some(_) if name == FILE => {
@@ -223,8 +236,7 @@ impl Root {
             let text = format!("`--watch` is `{}`, expected a file or a directory", path.display());
             Failure::usage(anyhow::Error::from(error).context(text))
         })?;
-        // Without `.` at its end, and the like: paths are compared with those of entries.
-        let absolute: PathBuf = absolute.components().collect();
+        let absolute = plain(&absolute);
         if kind.is_dir() {
             return Ok(Self::Directory(absolute));
         }
@@ -233,6 +245,11 @@ impl Root {
             _ => Err(Failure::usage(anyhow!("`--watch` is `{}`, expected a file", path.display()))),
         }
     }
+}
+
+/// Returns a path without `.` at its end, and the like: paths are compared with those of entries.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// Opens a descriptor. The runtime reads it as it reads a pipe: by waiting until there is something.
@@ -277,8 +294,14 @@ mod tests {
         let root = root.path().canonicalize().expect("a path");
         fs::write(root.join(FILE), "*.log\n").expect("written");
         fs::create_dir(root.join("target")).expect("a directory");
-        let mut watches =
-            Inotify::new(std::slice::from_ref(&root), &root).unwrap_or_else(|_| panic!("watched"));
+        let state = root.join("inner/state/.");
+        fs::create_dir(root.join("inner")).expect("a directory");
+        let watches = Inotify::new(std::slice::from_ref(&root), &root, Some(&state));
+        let mut watches = watches.unwrap_or_else(|_| panic!("watched"));
+
+        // Also when it is new.
+        fs::create_dir(root.join("inner/state")).expect("a directory");
+        fs::write(state.join("state.redb"), "x").expect("written");
 
         fs::write(root.join("target/ignored"), "x").expect("written");
         fs::write(root.join("ignored.log"), "x").expect("written");
@@ -315,12 +338,12 @@ mod tests {
         let root = root.path().canonicalize().expect("a path");
         let file = root.join("worker.py");
         fs::write(&file, "x").expect("written");
-        let mut watches =
-            Inotify::new(std::slice::from_ref(&file), &root).unwrap_or_else(|_| panic!("watched"));
+        let watches = Inotify::new(std::slice::from_ref(&file), &root, None);
+        let mut watches = watches.unwrap_or_else(|_| panic!("watched"));
         fs::write(root.join("other.py"), "x").expect("written");
         fs::write(root.join("new"), "y").expect("written");
         fs::rename(root.join("new"), &file).expect("moved");
         assert_eq!(change(&mut watches, &root).await, Path::new("worker.py"));
-        assert!(Inotify::new(&[root.join("missing")], &root).is_err());
+        assert!(Inotify::new(&[root.join("missing")], &root, None).is_err());
     }
 }

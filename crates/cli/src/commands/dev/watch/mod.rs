@@ -37,10 +37,11 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Watches files, and everything below directories that is not ignored.
-    pub(super) fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
+    /// Watches files, and everything below directories that is not ignored. `state` is the directory of the server's state,
+    /// which changes all the time.
+    pub(super) fn new(paths: &[PathBuf], state: Option<&Path>) -> Result<Self, Failure> {
         let current = std::env::current_dir().unwrap_or_default();
-        Ok(Self { changes: Changes::new(paths, &current)?, current })
+        Ok(Self { changes: Changes::new(paths, &current, state)?, current })
     }
 
     /// Announces every burst of changes.
