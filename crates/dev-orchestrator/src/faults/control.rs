@@ -148,7 +148,10 @@ impl Hub {
 
     fn present(&self) -> Present {
         self.inspect(|jobs, _| Present {
-            there: jobs.store().workers.keys().cloned().collect(),
+            there: {
+                let workers = jobs.store().workers.iter();
+                workers.filter(|(_, worker)| worker.is_heard).map(|(id, _)| id.clone()).collect()
+            },
             polling: jobs.polling().cloned().collect(),
         })
     }

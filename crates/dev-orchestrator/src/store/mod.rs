@@ -238,6 +238,7 @@ impl Store {
         if let Some(worker) = self.workers.get_mut(worker_id) {
             self.silence.remove(&(worker.last_contact.instant, worker_id.clone()));
             worker.last_contact = now;
+            worker.is_heard = true;
             self.silence.insert((now.instant, worker_id.clone()));
         }
     }

@@ -75,6 +75,9 @@ pub(crate) struct Worker {
     pub(crate) running: BTreeSet<u64>,
     #[serde(skip, default = "Now::read")]
     pub(crate) last_contact: Now,
+    /// Whether this orchestrator has heard of it: one that an earlier orchestrator knew may have ended meanwhile.
+    #[serde(skip)]
+    pub(crate) is_heard: bool,
     pub(crate) registered_at: f64,
     pub(crate) last_heartbeat_at: Option<f64>,
     /// The digests of the schemas of its tasks, of those that have any.
@@ -95,6 +98,7 @@ impl Worker {
             accepts,
             running: BTreeSet::new(),
             last_contact: now,
+            is_heard: true,
             registered_at: now.unix,
             last_heartbeat_at: None,
             schemas: digests(&hello.skills),

@@ -235,6 +235,25 @@ async fn faults_stay_on_and_their_time_goes_on() {
 }
 
 #[tokio::test]
+async fn a_worker_that_has_ended_meanwhile_is_not_waited_for() {
+    let place = Place::new();
+    let orchestrator = place.start().await;
+    Worker::registered(&orchestrator, "gone", &["x"]).await;
+    orchestrator.shutdown().await;
+
+    let orchestrator = place.start().await;
+    let worker = Worker::registered(&orchestrator, "w", &["x"]).await;
+    orchestrator.set_fault(Fault::Refuse, FaultSwitch::on()).expect("valid");
+    orchestrator.set_fault(Fault::Refuse, FaultSwitch::off()).expect("valid");
+    worker.beat(&json!({"status": "idle", "current_tasks": []})).await;
+    submit(&orchestrator, r#"{"type":"x"}"#).await;
+    worker.task().await;
+    let verdict = in_time(orchestrator.verdict(Fault::Refuse)).await.expect("it was on");
+    assert!(verdict.ok && verdict.workers == 1, "{verdict:?}");
+    orchestrator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_verdict_that_was_awaited_is_made_after_the_restart() {
     let place = Place::new();
     let orchestrator = place.start().await;
