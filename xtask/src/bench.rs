@@ -63,8 +63,8 @@ fn run_program(steps: &mut Steps, workspace: &Workspace, profile: &str, options:
 /// Prints how fast a browser draws the page.
 fn page(steps: &mut Steps, workspace: &Workspace) -> Result {
     steps.step("benchmark: browser", "cargo xtask setup", browser::install)?;
-    let mut figures = workspace.cargo(["test", "--release", "--package", "page-tests", "--test", "it", "--"]);
-    steps.last_program("benchmark: the page", figures.args(["--ignored", "--nocapture", "figures::"]))
+    let figures = ["run", "--release", "--package", "page-tests", "--example", "figures"];
+    steps.last_program("benchmark: the page", &mut workspace.cargo(figures))
 }
 
 /// The options without those that choose the page.

@@ -16,12 +16,14 @@ mod console;
 mod elements;
 mod page;
 pub mod pictures;
+mod scene;
 mod stage;
 mod wait;
 mod worker;
 
 pub use browser::Options;
 pub use page::{NARROW, Page, WIDE};
+pub use scene::{Furniture, drawn, furnish, hits};
 pub use stage::Stage;
 pub use thirtyfour::{Key, WebElement};
 pub use wait::{LIMIT, until};

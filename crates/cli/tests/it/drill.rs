@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use testkit::Stopwatch;
 
-use crate::program::{LIMIT, command, run, watched};
+use crate::program::{LIMIT, command, run, until, watched};
 
 #[test]
 fn arguments_that_make_no_sense_are_refused_before_anything_is_started() {
@@ -83,12 +83,8 @@ async fn ctrl_c_ends_everything_that_the_drill_has_started() {
     );
     let mut drill = watched(&["drill", "--", "sh", "-c", &script]).start();
     // Two of the worker; the second one would start once this one has run a task.
-    let started = async {
-        while fs::read_to_string(&ids).unwrap_or_default().lines().count() < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(testkit::PATIENCE, started).await.expect("the worker starts");
+    let lines = || fs::read_to_string(&ids).unwrap_or_default().lines().count();
+    until("the worker starts", async || (lines() >= 2).then_some(())).await;
     let stopwatch = Stopwatch::start();
     drill.signal("INT");
     assert_eq!(drill.wait(LIMIT).await.code(), Some(130), "{:?}", drill.lines());
@@ -112,12 +108,7 @@ async fn a_terminal_that_takes_nothing_stops_neither_the_worker_nor_the_end() {
     let mut drill = tokio::process::Command::from(drill);
     drill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut drill = drill.spawn().expect("started");
-    let finished = async {
-        while !written.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, finished).await.expect("the worker writes everything");
+    until("the worker writes everything", async || written.exists().then_some(())).await;
     let stopwatch = Stopwatch::start();
     let id = drill.id().expect("it runs").to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().expect("sent").success());

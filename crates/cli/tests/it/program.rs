@@ -53,3 +53,19 @@ pub(crate) fn json_lines(command: &str, stdout: &str) -> Vec<Value> {
     }
     lines
 }
+
+/// Calls `probe` until it returns a value: for files, processes and servers, which tell nobody when they change.
+///
+/// # Panics
+/// After [`LIMIT`]; the message names `what` was waited for.
+pub(crate) async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
+}

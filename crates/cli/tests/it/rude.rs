@@ -12,7 +12,7 @@ use testkit::Stopwatch;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::program::{LIMIT, command};
+use crate::program::{LIMIT, command, until};
 use crate::server::run_at;
 
 /// A server whose standard error goes where the test says.
@@ -53,18 +53,12 @@ impl Dev {
     /// Waits until the worker has written a line.
     async fn wait_for_log(&self, text: &str) {
         let mut next = 0;
-        let waiting = async {
-            loop {
-                let logs = self.logs(next);
-                let lines = logs["lines"].as_array().cloned().unwrap_or_default();
-                if lines.iter().any(|line| line["text"] == text) {
-                    return;
-                }
-                next = logs["next"].as_u64().unwrap_or(0);
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        in_time(waiting).await;
+        until(text, async || {
+            let logs = self.logs(next);
+            next = logs["next"].as_u64().unwrap_or(0);
+            logs["lines"].as_array()?.iter().any(|line| line["text"] == text).then_some(())
+        })
+        .await;
     }
 
     /// Ends it with a signal, within the time that it has.
@@ -84,12 +78,7 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn wait_for_file(path: &Path) {
-    in_time(async {
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(&path.display().to_string(), async || path.exists().then_some(())).await;
 }
 
 /// A script that writes many lines, marks that with a file, and writes one more when another file is there.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{LIMIT, json_lines, run, watched};
+use crate::program::{LIMIT, json_lines, run, until, watched};
 use crate::server::{Scripted, run_at};
 
 const SUBMITTED: &str = r#"{"task_id": "task-1-1", "job_id": "job-1", "status": "queued"}"#;
@@ -137,9 +137,10 @@ async fn ctrl_c_while_waiting_leaves_the_task_and_says_how_to_end_it() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let before = server.requests("GET /api/tasks/job-1").len();
         let mut submit = watched(&["submit", "x", "--wait"]).env("AVTOMATIKA_URL", server.url()).start();
-        while server.requests("GET /api/tasks/job-1").len() == before {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        until("it asks for the task", async || {
+            (server.requests("GET /api/tasks/job-1").len() > before).then_some(())
+        })
+        .await;
         submit.signal(signal);
         assert_eq!(submit.wait(LIMIT).await.code(), Some(code), "{:?}", submit.lines());
         assert!(submit.printed("`avtomatika cancel job-1`"), "{:?}", submit.lines());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use avtomatika_worker::prelude::*;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::program::{LIMIT, run, watched};
+use crate::program::{LIMIT, run, until, watched};
 use crate::server::Dev;
 
 /// A directory for the state, and the ports that its servers have one after the other.
@@ -203,12 +202,7 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_is_killed() {
         }
         tasks.spawn(clients().store());
         let enough = |seen: &Acknowledged| seen.results.len() >= 40 * round && seen.files.len() >= 10;
-        let waiting = async {
-            while !enough(&seen.lock().expect("no panic")) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(LIMIT, waiting).await.expect("in time");
+        until("enough is acknowledged", async || enough(&seen.lock().expect("no panic")).then_some(())).await;
         kill(&mut dev.process).await;
         while let Some(ended) = tasks.join_next().await {
             ended.expect("no client has panicked");
@@ -271,21 +265,17 @@ async fn a_worker_that_lives_on_ends_its_task_as_if_nothing_had_happened() {
     let story = async {
         let (id, _, code) = run_blocking(dev.url(), &["submit", "x"]).await;
         assert_eq!(code, Some(0));
-        while calls.load(Ordering::Relaxed) == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the handler is called", async || (calls.load(Ordering::Relaxed) > 0).then_some(())).await;
         kill(&mut dev.process).await;
         let mut dev = place.start().await;
         gate.notify_one();
         let path = format!("/api/tasks/{}", id.trim());
-        let task = loop {
+        // It is queued for a moment if a heartbeat overtakes the result.
+        let task = until("the end of the task", async || {
             let task = get(&dev, &path).await;
-            // It is queued for a moment if a heartbeat overtakes the result.
-            if !["running", "queued"].iter().any(|status| task["status"] == *status) {
-                break task;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+            (!["running", "queued"].iter().any(|status| task["status"] == *status)).then_some(task)
+        })
+        .await;
         assert_eq!((&task["status"], &task["data"]), (&json!("finished"), &json!({"done": true})), "{task}");
         assert_eq!(
             (&task["attempts"], task["tries"].as_array().map_or(0, Vec::len)),
@@ -350,15 +340,8 @@ async fn ctrl_c_is_obeyed_while_the_state_is_read() {
     let path = folder.path().to_str().expect("text");
     let mut process = watched(&["dev", "--port", "0", "--s3-port", "0", "--state", path]).start();
     // A pipe can only be opened without waiting when somebody reads it.
-    let read = async {
-        loop {
-            match tokio::net::unix::pipe::OpenOptions::new().open_sender(&pipe) {
-                Ok(sender) => break sender,
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    let _open = tokio::time::timeout(LIMIT, read).await.expect("in time");
+    let sender = async || tokio::net::unix::pipe::OpenOptions::new().open_sender(&pipe).ok();
+    let _open = until("the version is read", sender).await;
     process.signal("INT");
     assert_eq!(process.wait(LIMIT).await.code(), Some(0), "{:?}", process.lines());
 }

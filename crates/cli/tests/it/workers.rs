@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testkit::Stopwatch;
 
-use crate::program::LIMIT;
+use crate::program::{LIMIT, until};
 use crate::server::Dev;
 
 /// Starts a server with a shell script as its worker.
@@ -16,32 +16,23 @@ async fn dev(args: &[&str], script: &str, variables: &[(&str, &str)]) -> Dev {
 
 /// Waits until a file is there, and returns its lines.
 async fn lines_of(path: &Path, count: usize) -> Vec<String> {
-    let waiting = async {
-        loop {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            if lines.len() >= count && text.ends_with('\n') {
-                return lines;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(testkit::PATIENCE, waiting).await;
-    waited.unwrap_or_else(|_| panic!("{count} lines in {}", path.display()))
+    until(&format!("{count} lines in {}", path.display()), async || {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= count && text.ends_with('\n')).then_some(lines)
+    })
+    .await
 }
 
 /// Waits until a process is gone, or was only not waited for by its new parent.
 async fn wait_for_end(id: &str) {
-    let waiting = async {
-        while fs::read_to_string(format!("/proc/{id}/stat"))
-            .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(testkit::PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("process {id} still runs"));
+    until(&format!("the end of process {id}"), async || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+        let is_zombie =
+            |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'));
+        stat.map_or(true, |stat| is_zombie(&stat)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

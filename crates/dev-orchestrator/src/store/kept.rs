@@ -186,14 +186,15 @@ impl Store {
         let mut ended = Vec::new();
         for mut job in jobs {
             job.resume(grace, now);
-            store.index(&job);
+            let number = job.number;
             if let Stage::Ended(_) = job.stage {
-                ended.push((job.ended_at.unwrap_or(0.0), job.number));
+                ended.push((job.ended_at.unwrap_or(0.0), number));
             }
             store.weight += job.weight();
             store.counts[job.stage.status() as usize] += 1;
-            store.last = store.last.max(job.number);
-            store.jobs.insert(job.number, Box::new(job));
+            store.last = store.last.max(number);
+            store.jobs.insert(number, Box::new(job));
+            store.index(number);
         }
         ended.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
         store.ended = ended.into_iter().map(|(_, number)| number).collect();
@@ -206,27 +207,6 @@ impl Store {
                 .sum::<usize>()
         );
         store
-    }
-
-    /// Adds a job that has not ended to the indexes.
-    fn index(&mut self, job: &Job) {
-        let number = job.number;
-        match &job.stage {
-            Stage::Queued => {
-                self.queues.entry(job.name.clone()).or_default().insert(job.position());
-            }
-            Stage::Resting { until, .. } => {
-                self.retries.insert((*until, number));
-            }
-            Stage::Running { worker_id, until, .. } => {
-                self.deadlines.insert((*until, number));
-                self.inputs.watch(number, job.params.get());
-                if let Some(worker) = self.workers.get_mut(worker_id) {
-                    worker.running.insert(number);
-                }
-            }
-            Stage::Ended(_) => {}
-        }
     }
 
     /// Notes that a job has changed.

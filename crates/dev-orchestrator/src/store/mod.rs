@@ -179,9 +179,22 @@ impl Store {
                 }
             }
         }
-        match &stage {
+        if let Stage::Ended(_) = stage {
+            self.ended.push_back(number);
+        }
+        self.counts[job.stage.status() as usize] -= 1;
+        self.counts[stage.status() as usize] += 1;
+        job.stage = stage;
+        self.index(number);
+        self.note(number);
+    }
+
+    /// Adds a job that has not ended to the indexes of its stage.
+    fn index(&mut self, number: u64) {
+        let Some(job) = self.jobs.get(&number) else { return };
+        match &job.stage {
             Stage::Queued => {
-                self.queues.entry(job.name.clone()).or_default().insert(position);
+                self.queues.entry(job.name.clone()).or_default().insert(job.position());
             }
             Stage::Resting { until, .. } => {
                 self.retries.insert((*until, number));
@@ -193,12 +206,8 @@ impl Store {
                     worker.running.insert(number);
                 }
             }
-            Stage::Ended(_) => self.ended.push_back(number),
+            Stage::Ended(_) => {}
         }
-        self.counts[job.stage.status() as usize] -= 1;
-        self.counts[stage.status() as usize] += 1;
-        job.stage = stage;
-        self.note(number);
     }
 
     /// Returns the next job for a worker.

@@ -1,18 +1,8 @@
 //! Faults: switched on and off, with a verdict.
 
 use avtomatika_dev::TaskStatus;
-use page_tests::{Page, Stage};
+use page_tests::{Page, Stage, hits};
 use serde_json::json;
-
-/// Waits until a fault that is on has hit a request.
-pub(crate) async fn hits(page: &Page, fault: &str) {
-    let hits = |text: &str| -> Option<u64> {
-        let before = text.split(" hit").next()?.trim_end_matches(['s']).strip_suffix(" request")?;
-        before.rsplit([' ', '\n']).next()?.replace(',', "").parse().ok()
-    };
-    page.reads_what_fits("a request hit", "group", fault, |text| hits(text).is_some_and(|hits| hits > 0))
-        .await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_is_switched_on_and_off_and_judged() {

@@ -1,27 +1,10 @@
 //! Dark, narrow, and for those who do not see it.
 
-use page_tests::{NARROW, Page, Stage, WIDE, axe, until};
+use page_tests::{NARROW, Page, Stage, WIDE, axe, drawn, furnish, until};
 use serde_json::{Value, json};
 
-use crate::views::{PATHS, furnish};
-
-/// Waits until a view is drawn, with what it has asked for.
-pub(crate) async fn drawn(page: &Page) {
-    page.is_live().await;
-    let there = "return document.querySelector('main h1') !== null && document.readyState === 'complete';";
-    until("the view is drawn", async || (page.script(there, vec![]).await == true).then_some(())).await;
-    // What it asks the server for comes a moment later.
-    let still = "const done = arguments[0];
-        let last = document.querySelector('main').innerHTML.length;
-        const look = () => {
-          const now = document.querySelector('main').innerHTML.length;
-          if (now === last) return done();
-          last = now;
-          setTimeout(look, 150);
-        };
-        setTimeout(look, 150);";
-    page.script_async(still, vec![]).await;
-}
+/// The paths of the views that need no id.
+const PATHS: [&str; 6] = ["/", "/tasks", "/new", "/workers", "/wire", "/faults"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_view_has_serious_findings_in_either_colours() {

@@ -1,10 +1,8 @@
 //! What is shown follows what is: unless it is paused, and from the address alone.
 
 use avtomatika_dev::TaskStatus;
-use page_tests::{Page, Stage};
+use page_tests::{Page, Stage, furnish};
 use serde_json::json;
-
-use crate::views::furnish;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn updates_are_paused() {

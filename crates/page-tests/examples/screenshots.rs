@@ -1,27 +1,18 @@
-//! The pictures in the documentation. `UPDATE_SCREENSHOTS=1` writes them to `docs/images`; another value is a directory,
-//! which also gets what the documentation does not show.
+//! Takes the pictures in the documentation, into `docs/images`. With a directory as its argument it writes them there, with
+//! what the documentation does not show: `cargo run --package page-tests --example screenshots [DIRECTORY]`.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-use page_tests::{NARROW, Page, Stage, WIDE, pictures};
+use page_tests::{NARROW, Page, Stage, WIDE, drawn, furnish, hits, pictures};
 use serde_json::json;
 
-use crate::faults::hits;
-use crate::looks::drawn;
-use crate::views::furnish;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes files: UPDATE_SCREENSHOTS=1 cargo test -p page-tests --test it -- --ignored the_pictures"]
-async fn the_pictures_of_the_documentation() {
-    let wanted = env::var_os("UPDATE_SCREENSHOTS")
-        .expect("`UPDATE_SCREENSHOTS` is not set, expected 1 or a directory");
-    let is_for_documentation = wanted == "1";
-    let directory = if is_for_documentation {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images")
-    } else {
-        PathBuf::from(wanted)
-    };
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let wanted = env::args_os().nth(1);
+    let is_for_documentation = wanted.is_none();
+    let images = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images");
+    let directory = wanted.map_or_else(images, PathBuf::from);
     let mut stage = Stage::alone().await;
     let page = Page::open(&stage.url(), "/").await;
     if !is_for_documentation {
@@ -83,6 +74,7 @@ async fn judge_a_fault(page: &Page) {
     page.goto("/faults").await;
     page.click("switch", "refuse").await;
     hits(page, "refuse").await;
+    // So long is it on, in the verdict.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     page.click("switch", "refuse").await;
     page.find("region", "Verdict of refuse").await;
@@ -96,7 +88,7 @@ async fn take(page: &Page, directory: &Path, name: &str, path: &str) {
         drawn(page).await;
         for (is_dark, colours) in [(false, "light"), (true, "dark")] {
             page.look(size, is_dark).await;
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            drawn(page).await;
             let file = directory.join(format!("{name}{suffix}-{colours}.png"));
             pictures::write(&page.picture().await, &file);
         }

@@ -1,5 +1,5 @@
 //! How fast the page is, as the browser measures it. Absolute times depend on the machine, so that they are printed and
-//! not asserted: `cargo xtask bench --only page`.
+//! not asserted. `cargo xtask bench --only page` runs it.
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use page_tests::{Page, Stage};
@@ -11,9 +11,8 @@ const MANY: u32 = 10_000;
 /// So often is a view opened.
 const TIMES: usize = 7;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures: cargo xtask bench --only page"]
-async fn first_paint_and_frames_of_a_list_of_ten_thousand() {
+#[tokio::main(worker_threads = 2)]
+async fn main() {
     let stage = Stage::alone().await;
     for number in 0..MANY {
         stage.submit("archive", &json!({ "number": number }));
