@@ -1,6 +1,6 @@
 //! Dark, narrow, and for those who do not see it.
 
-use page_tests::{NARROW, Page, Stage, WIDE, axe, drawn, furnish, until};
+use page_tests::{NARROW, Page, Stage, WIDE, axe, drawn, furnish};
 use serde_json::{Value, json};
 
 /// The paths of the views that need no id.
